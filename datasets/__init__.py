@@ -1,0 +1,88 @@
+"""Data for every kind of task. `load(kind, data, size=...)` gives samples by number; see `Dataset`.
+
+Hugging Face's package has the same name; from a checkout ours comes first. Accelerate then looks for `Dataset`
+and `IterableDataset` here, so both exist. Data sets of the Hub come through `hub.py`.
+"""
+
+from datasets.base import DataError, Dataset, IterableDataset
+
+__all__ = ["DataError", "Dataset", "IterableDataset", "KINDS", "OPTIONS", "load"]
+
+KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels")
+OPTIONS = ("a", "b", "direction", "resize", "load_size", "flip", "color_jitter", "cache")
+
+
+def load(
+    kind: str,
+    data: str,
+    *,
+    size: int,
+    split: str = "train",
+    a: str | None = None,
+    b: str | None = None,
+    direction: str = "AtoB",
+    resize: str = "resize-crop",
+    load_size: int | None = None,
+    flip: bool = True,
+    color_jitter: float = 0.0,
+    cache: str = "auto",
+) -> Dataset:
+    """The data set at `data`, seen as `kind`.
+
+    data: a folder (searched through), a zip, a folder in a zip (`emoji.zip/train/noto`), one picture (then a
+        domain of its random crops), tar shards (`DIR/*.tar`, `name-{0000..0012}.tar`), parquet files, MNIST's
+        files, `user/name[:column]` on the Hub, or the built-in `birds`, `birds:COUNT`.
+    size: samples are size x size.
+    split: "train", or "test": the part called test, val, valid or validation, without augmentation; where there
+        is none, the training pictures (and `info["split"]` says so).
+    a, b: for paired and unpaired data, two such places instead of `data`. A path with a `train` folder in it
+        finds its test part beside it: X/train/noto -> X/test/noto.
+    direction: "BtoA" swaps `a` and `b`.
+    resize, load_size: see `geometry.Geometry`; load_size is 286/256 of size unless given, as in the papers.
+    flip: mirror half of the samples (never MNIST's digits).
+    color_jitter: 0.1 varies brightness, contrast and saturation by 10 % and hue by 2.5 % of a turn.
+    cache: "auto" keeps decoded pictures in memory where they take less than a quarter of it; or "on", "off".
+
+    Raises DataError, one sentence, where the data is missing, unreadable or laid out otherwise.
+    """
+    from datasets.geometry import Geometry
+
+    if kind not in KINDS:
+        raise DataError(f'there is no kind of data called "{kind}": choose one of {", ".join(KINDS)}')
+    if split not in ("train", "test"):
+        raise DataError(f'split "{split}" is unknown: choose train or test')
+    if direction not in ("AtoB", "BtoA"):
+        raise DataError(f'direction "{direction}" is unknown: choose AtoB or BtoA')
+    train = split == "train"
+    geometry = Geometry.checked(size, resize, load_size, flip, train)
+    two = kind in ("paired", "unpaired")
+    if not two and (a is not None or b is not None):
+        raise DataError(f"--a and --b are for paired and unpaired data; {kind} data comes from --data alone")
+    if is_built_in(data) and a is None and b is None:
+        return load_birds(kind, data, size, split, direction)
+    if kind in ("lowres", "captions"):
+        raise DataError(
+            f"{kind} data comes only from the built-in birds so far: use --data birds, not {data}"
+        )
+
+    from importlib import import_module
+
+    from datasets.images import Request
+
+    request = Request(data, split, geometry, a, b, direction, color_jitter if train else 0.0, cache)
+    return import_module(f"datasets.{kind}").load(request)
+
+
+def is_built_in(data: str) -> bool:
+    return data.partition(":")[0] == "birds"
+
+
+def load_birds(kind: str, data: str, size: int, split: str, direction: str) -> Dataset:
+    from datasets import birds
+
+    _, limited, count = data.partition(":")
+    if limited and not (count.isdecimal() and int(count) > 0):
+        raise DataError(f'"{data}" should be birds or birds:COUNT, such as birds:1000')
+    return birds.load(
+        kind, size=size, split=split, count=int(count) if limited else None, direction=direction
+    )

@@ -1,0 +1,52 @@
+"""What every data set has in common: the protocol, and the one kind of error."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class DataError(ValueError):
+    """The data cannot be used; the message is one sentence that says what is wrong and what mends it."""
+
+
+class Dataset:
+    """Samples by number.
+
+    A sample is a dict of float32 tensors [C, H, W] in [-1, 1] (`image`, or `a` and `b`, ...) with `index`
+    (int) and `file` (str, the source file or files). `sample` may be called from several threads at once;
+    everything random comes from the generator it is given, so a sample is a function of (index, generator state).
+
+    `info` is JSON-able: kind, name, count, channels {name: C}, bits 8 | 16, classes, names, split.
+    """
+
+    info: dict[str, Any]
+
+    def __len__(self) -> int:
+        return self.info["count"]
+
+    def order(self, epoch: int, seed: int) -> Tensor:
+        """The indices in the order this epoch visits them: [count], int64."""
+        return shuffled(len(self), epoch, seed)
+
+    def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
+        raise TypeError(f"{type(self).__name__} does not say how to draw a sample")
+
+
+class IterableDataset:
+    """Accelerate looks for this name in what it takes for Hugging Face's package; nothing of ours is one."""
+
+
+def shuffled(count: int, epoch: int, seed: int) -> Tensor:
+    """A permutation of range(count) that is a function of (count, epoch, seed)."""
+    return torch.randperm(count, generator=epoch_generator(epoch, seed))
+
+
+def epoch_generator(epoch: int, seed: int) -> torch.Generator:
+    # The odd multiplier keeps (seed, epoch) and (seed + 1, epoch - 1) apart; manual_seed takes 64 bits.
+    return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + epoch) % 2**63)
+
+
+def randint(count: int, generator: torch.Generator) -> int:
+    """A whole number in [0, count)."""
+    return int(torch.randint(count, (), generator=generator))

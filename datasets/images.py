@@ -1,0 +1,133 @@
+"""Plain pictures, and what every kind of data built from pictures shares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datasets import layouts
+from datasets.base import DataError, Dataset
+from datasets.geometry import Geometry, draw_jitter, jittered
+from datasets.pictures import Probe, decode, probe
+from datasets.sources import Empty, Source
+from datasets.store import Loaded, Store, keeps
+
+CROPS = 1000  # nominal length where one picture is everything there is
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `datasets.load` was asked for; its docstring explains the fields."""
+
+    data: str
+    split: str
+    geometry: Geometry
+    a: str | None = None
+    b: str | None = None
+    direction: str = "AtoB"
+    color_jitter: float = 0.0
+    cache: str = "auto"
+
+
+class Domain:
+    """The pictures of one source, decoded, fitted and kept.
+
+    `channels` and `bits` come from the training part, so that a test part looks the same to a model.
+    """
+
+    def __init__(self, source: Source, like: Probe, geometry: Geometry) -> None:
+        self.source = source
+        self.like = like
+        self.single = source.single
+        if not source.mirrors:
+            geometry = replace(geometry, flip=False)
+        self.geometry = geometry.for_single() if self.single else geometry
+        self.store = Store(len(source), self.load, source.where, keep=False)
+
+    def __len__(self) -> int:
+        return CROPS if self.single and self.geometry.train else len(self.source)
+
+    def load(self, number: int) -> Loaded:
+        return (self.geometry.fit(self.decode(number)),)
+
+    def decode(self, number: int) -> Tensor:
+        return decode(self.source.read(number), self.like.channels, self.like.bits, self.geometry.needed)
+
+    def cost(self) -> float:
+        """Bytes that keeping every fitted picture would take, from the sizes probed."""
+        heights_widths = [self.geometry.target(*size) for size in self.like.sizes]
+        area = sum(height * width for height, width in heights_widths) / len(heights_widths)
+        return len(self.source) * area * self.like.channels * self.like.bits / 8
+
+    def view(self, index: int, strength: float, generator: torch.Generator) -> tuple[int, Tensor]:
+        """One view of one picture, [C, size, size] in [-1, 1], and the picture's number."""
+        number, (picture,) = self.store(index % len(self.source))
+        view = self.geometry.cut(picture, self.geometry.window(*picture.shape[1:], generator))
+        return number, jittered(view, draw_jitter(strength, generator))
+
+
+def keep(cache: str, *domains: Domain) -> None:
+    """Turn the domains' caches on where all of them fit together."""
+    if keeps(cache, sum(domain.cost() for domain in domains)):
+        for domain in domains:
+            domain.store.kept = {}
+
+
+class Images(Dataset):
+    """`image` [C, size, size], one domain without labels."""
+
+    def __init__(self, info: dict[str, Any], domain: Domain, request: Request) -> None:
+        self.info = info
+        self.domain = domain
+        self.color_jitter = request.color_jitter
+        keep(request.cache, domain)
+
+    def order(self, epoch: int, seed: int) -> Tensor:
+        return super().order(epoch, seed) if self.domain.single else self.domain.source.order(epoch, seed)
+
+    def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
+        number, image = self.domain.view(index, self.color_jitter, generator)
+        return {"image": image, "index": index, "file": self.domain.source.where(number)}
+
+
+def load(request: Request) -> Images:
+    """Pictures in a folder or zip, with or without train and test parts."""
+    try:
+        part = layouts.one(request.data, request.split)
+    except Empty as error:
+        raise DataError(f"image data needs DIR/*.jpg (or .png, ...) or DIR/train/*.jpg; {error}") from None
+    if layouts.sides(part.train, ("train",)):
+        raise DataError(
+            f"{request.data} holds two domains, A and B: name the folder of one of them with --data"
+        )
+    like = probe(part.train)
+    domain = Domain(part.chosen, like, request.geometry)
+    info = describe(
+        "images", layouts.human(request.data), len(domain), {"image": like.channels}, like.bits, part.split
+    )
+    return Images(info, domain, request)
+
+
+def describe(
+    kind: str,
+    name: str,
+    count: int,
+    channels: dict[str, int],
+    bits: int,
+    split: str,
+    classes: Sequence[str] = (),
+    names: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """A data set's `info`."""
+    return {
+        "kind": kind,
+        "name": name,
+        "count": count,
+        "channels": channels,
+        "bits": bits,
+        "classes": list(classes),
+        "names": names or {},
+        "split": split,
+    }

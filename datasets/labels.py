@@ -1,0 +1,72 @@
+"""Pictures in classes: a folder for each, or MNIST's label files."""
+
+from typing import Any
+
+import torch
+
+from datasets import layouts
+from datasets.base import DataError
+from datasets.images import Domain, Images, Request, describe
+from datasets.pictures import probe
+from datasets.sources import Empty, Source
+
+LAYOUT = "a folder for each class: DIR/train/CLASS/*.jpg or DIR/CLASS/*.jpg"
+
+
+class Labels(Images):
+    """`image` [C, size, size] and `label`, an int that numbers `info["classes"]`."""
+
+    def __init__(self, info: dict[str, Any], domain: Domain, labels: list[int], request: Request) -> None:
+        super().__init__(info, domain, request)
+        self.labels = labels
+
+    def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
+        number, image = self.domain.view(index, self.color_jitter, generator)
+        file = self.domain.source.where(number)
+        return {"image": image, "label": self.labels[number], "index": index, "file": file}
+
+
+def load(request: Request) -> Labels:
+    """Classes are numbered by the training part, in the order of their names, or values where all are numbers."""
+    try:
+        part = layouts.one(request.data, request.split)
+    except Empty as error:
+        raise DataError(f"labels data needs {LAYOUT}; {error}") from None
+    classes, labels = classes_of(part.train)
+    if len(classes) < 2:
+        raise layouts.needs("labels", LAYOUT, request.data)
+    if part.split == "test":
+        names, numbers = classes_of(part.chosen)
+        strange = [name for name in names if name not in classes]
+        if strange:
+            raise DataError(
+                f"{part.chosen.path} has a class that {part.train.path} has not: remove {strange[0]}"
+            )
+        labels = [classes.index(names[number]) for number in numbers]
+    like = probe(part.train)
+    domain = Domain(part.chosen, like, request.geometry)
+    info = describe(
+        "labels",
+        layouts.human(request.data),
+        len(domain),
+        {"image": like.channels},
+        like.bits,
+        part.split,
+        classes,
+    )
+    return Labels(info, domain, labels, request)
+
+
+def classes_of(source: Source) -> tuple[list[str], list[int]]:
+    """The names of the classes, and the class of each picture; both empty where the source has none."""
+    told = source.classes()
+    if told is not None:
+        return told
+    names = [source.name(number) for number in range(len(source))]
+    if not all("/" in name for name in names):
+        return [], []
+    folders = [name.partition("/")[0] for name in names]
+    numeric = all(folder.isdecimal() for folder in folders)
+    classes = sorted(set(folders), key=lambda name: (int(name) if numeric else 0, name))
+    numbers = {name: number for number, name in enumerate(classes)}
+    return classes, [numbers[folder] for folder in folders]

@@ -1,0 +1,65 @@
+"""Two domains without pairs: an epoch goes through the larger one, each time with a random partner."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datasets import layouts
+from datasets.base import Dataset, randint, shuffled
+from datasets.images import Domain, Request, describe, keep
+from datasets.pictures import probe
+
+LAYOUT = "DIR/trainA and DIR/trainB (and testA, testB), DIR/train/A and DIR/train/B, or --a PATH and --b PATH"
+
+
+class Unpaired(Dataset):
+    """`a` and `b`, each [C, size, size], from domains that share no pictures' names or order.
+
+    As in the authors' code: sample i shows picture i of A, wrapping around, beside a random one of B. Without
+    augmentation (a test part) it is picture i of both, so that runs compare. Colour jitter is drawn for each.
+    """
+
+    def __init__(self, info: dict[str, Any], a: Domain, b: Domain, request: Request) -> None:
+        self.info = info
+        self.a, self.b = a, b
+        self.color_jitter = request.color_jitter
+        keep(request.cache, a, b)
+
+    def order(self, epoch: int, seed: int) -> Tensor:
+        if len(self) == len(self.a.source):
+            return self.a.source.order(epoch, seed)
+        return shuffled(len(self), epoch, seed)
+
+    def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
+        partner = randint(len(self.b.source), generator) if self.b.geometry.train else index
+        number_a, a = self.a.view(index, self.color_jitter, generator)
+        number_b, b = self.b.view(partner, self.color_jitter, generator)
+        file = f"{self.a.source.where(number_a)} | {self.b.source.where(number_b)}"
+        return {"a": a, "b": b, "index": index, "file": file}
+
+
+def load(request: Request) -> Unpaired:
+    """Two folders, zips or single pictures; `direction` "BtoA" swaps them."""
+    part = layouts.two(request.data, request.a, request.b, request.split, "unpaired")
+    if part is None:
+        raise layouts.needs("unpaired", LAYOUT, request.data)
+    domains = [
+        Domain(chosen, probe(train), request.geometry)
+        for chosen, train in zip(part.chosen, part.train, strict=True)
+    ]
+    name, names = layouts.names(request.data, request.a, request.b)
+    if request.direction == "BtoA":
+        domains.reverse()
+        names.reverse()
+    a, b = domains
+    info = describe(
+        "unpaired",
+        name,
+        max(len(domain) for domain in domains if not domain.single or a.single and b.single),
+        {"a": a.like.channels, "b": b.like.channels},
+        max(a.like.bits, b.like.bits),
+        part.split,
+        names=dict(zip("ab", names, strict=False)),
+    )
+    return Unpaired(info, a, b, request)

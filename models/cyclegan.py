@@ -1,0 +1,129 @@
+"""CycleGAN: learn to translate between two collections without pairs (Zhu et al. 2017, arXiv 1703.10593).
+
+    L(G, F, D_X, D_Y) = L_GAN(G, D_Y) + L_GAN(F, D_X) + λ L_cyc(G, F)                        (eq. 3)
+    L_cyc = E ‖F(G(x)) - x‖₁ + E ‖G(F(y)) - y‖₁                                              (eq. 2)
+    L_identity = E ‖G(y) - y‖₁ + E ‖F(x) - x‖₁, weight λ · identity                          (section 5.2)
+
+G: X -> Y, F: Y -> X. The game is least squares, and D learns from a history of 50 generated pictures and with
+half its loss (section 4). `a` is X, `b` is Y.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from models import pix2pix
+from models.common import objectives
+from models.common.layers import init_normal
+from models.common.pool import Pool
+from translate.config import Norm, Objective, Penalty, RunConfig, Translator
+from translate.task import DataInfo, Task, UserError
+
+
+def l1(a: Tensor, b: Tensor) -> Tensor:
+    """E ‖a - b‖₁, a mean over pixels as published."""
+    return (a - b).abs().mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    """CycleGAN (Zhu et al. 2017)"""
+
+    generator: Translator = "resnet9"  # resnet9 for 256 px and more, resnet6 for 128 px (section 7.2)
+    channels: int = 64  # width of the first layer of G, F and the discriminators
+    patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of the discriminators, in pixels
+    norm: Norm = "instance"  # section 4
+    upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
+    objective: Objective = "least-squares"  # the adversarial game, section 4
+    lambda_cycle: float = 10.0  # weight of the cycle loss, section 4; 0 is the control without it
+    identity: float = 0.5  # weight of the identity loss relative to the cycle's, section 5.2; 0 is off
+    pool: int = 50  # generated pictures kept for the discriminators, section 4
+    penalty: Penalty = "none"  # regulariser of the discriminators: r1, r2 or gradient
+    lambda_penalty: float = 10.0  # its weight
+    beta1: float = 0.5  # Adam's first moment, as in the authors' code
+    steps: int = 200_000  # 200 epochs of about 1,000 pictures
+    lr_schedule: Literal["constant", "linear", "cosine"] = "linear"  # section 4: decay over the last half
+
+
+class CycleGAN(Task):
+    Config, data, takes, exported = Config, "unpaired", "image", ("G", "F")
+    directions = ("AtoB", "BtoA")
+
+    def __init__(self, config: Config, info: DataInfo):
+        super().__init__(config, info)
+        c, a, b = config, info.channels["a"], info.channels["b"]
+        self.stride = pix2pix.STRIDE[c.generator]
+        if c.size % self.stride:
+            raise UserError(
+                f"--generator {c.generator} needs --size in multiples of {self.stride}, not {c.size}"
+            )
+        if c.identity and a != b:
+            raise UserError(
+                f"--identity {c.identity} needs equal channels, but A has {a} and B has {b}: set --identity 0"
+            )
+        self.G = pix2pix.generator(c.generator, a, b, c.channels, c.norm, c.upsample, dropout=False)
+        self.F = pix2pix.generator(c.generator, b, a, c.channels, c.norm, c.upsample, dropout=False)
+        self.D_X = pix2pix.PatchGAN(a, c.channels, int(c.patch), c.norm)
+        self.D_Y = pix2pix.PatchGAN(b, c.channels, int(c.patch), c.norm)
+        init_normal(self.D_X)
+        init_normal(self.D_Y)
+        self.pool_X = Pool(c.pool, (a, c.size, c.size), c.seed)
+        self.pool_Y = Pool(c.pool, (b, c.size, c.size), c.seed + 1)
+        self.objective = objectives.game(c.objective)
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        c = self.config
+        adam = dict(lr=c.learning_rate, betas=(c.beta1, 0.999), fused=True)
+        return {
+            "G": torch.optim.Adam([*self.G.parameters(), *self.F.parameters()], **adam),
+            "D": torch.optim.Adam([*self.D_X.parameters(), *self.D_Y.parameters()], **adam),
+        }
+
+    def together(self, network, *batches: Tensor) -> list[Tensor]:
+        """The network on several batches: in one pass, unless batch norm would mix their statistics."""
+        if self.config.norm == "batch":
+            return [network(batch) for batch in batches]
+        return list(network(torch.cat(batches)).split([len(batch) for batch in batches]))
+
+    def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
+        c, x, y = self.config, batch["a"], batch["b"]
+        lambda_identity, zero = c.lambda_cycle * c.identity, x.new_zeros(())
+        fake_y, *same_y = self.together(self.G, x, y) if lambda_identity else [self.G(x)]
+        fake_x, *same_x = self.together(self.F, y, x) if lambda_identity else [self.F(y)]
+        fool = self.fool(self.D_Y, fake_y, y) + self.fool(self.D_X, fake_x, x)  # eq. 1
+        cycle = l1(self.F(fake_y), x) + l1(self.G(fake_x), y) if c.lambda_cycle else zero  # eq. 2
+        identity = l1(same_y[0], y) + l1(same_x[0], x) if lambda_identity else zero
+        update("G", fool + c.lambda_cycle * cycle + lambda_identity * identity)  # eq. 3
+
+        loss_X, penalty_X = self.discriminate(self.D_X, x, self.pool_X(fake_x))
+        loss_Y, penalty_Y = self.discriminate(self.D_Y, y, self.pool_Y(fake_y))
+        update("D", loss_X + loss_Y + c.lambda_penalty * (penalty_X + penalty_Y))
+        logs = {"G_fool": fool, "cycle": cycle, "identity": identity, "D_X": loss_X, "D_Y": loss_Y}
+        return {name: value.detach() for name, value in logs.items()}
+
+    def fool(self, D, fake: Tensor, real: Tensor) -> Tensor:
+        return self.objective.fool(D(fake), D(real).detach() if self.objective.pairs else None)
+
+    def discriminate(self, D, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Half the loss of D, as published, and its penalty."""
+        real_logits, fake_logits = self.together(D, real, fake.to(real.dtype))
+        loss = 0.5 * self.objective.discriminate(real_logits, fake_logits)
+        return loss, objectives.penalty(self.config.penalty, D, real, fake)
+
+    def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
+        return (self.G if direction == "AtoB" else self.F)(inputs)
+
+    @classmethod
+    def tiny(cls) -> Config:
+        return Config(
+            size=16,
+            generator="resnet6",
+            channels=4,
+            patch="16",
+            pool=3,
+            batch_size=2,
+            steps=2,
+            mixed_precision="no",
+        )

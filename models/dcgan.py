@@ -1,0 +1,113 @@
+"""DCGAN: the first stable convolutional GAN (Radford et al. 2016, arXiv 1511.06434).
+
+    min_G max_D  E log D(x) + E log(1 - D(G(z))),  z uniform or normal                 (Goodfellow et al. 2014, eq. 1)
+
+G maximises log D(G(z)), as everybody trains it. Strided convolutions, batch norm except at G's output and D's
+input, ReLU in G, leaky ReLU in D, tanh at the end (section 3). Deviation: z is normal, not uniform in [-1, 1].
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.common import objectives
+from models.common.layers import init_normal
+from translate.config import Objective, Penalty, RunConfig
+from translate.task import DataInfo, Task, UserError
+
+
+class Generator(nn.Module):
+    """z [B, d] to pictures [B, C, size, size] in [-1, 1]: project to 4x4, then double (figure 1)."""
+
+    def __init__(self, d: int, channels: int, size: int, out: int):
+        super().__init__()
+        doublings = (size // 4).bit_length() - 1
+        widths = [channels * 2 ** (doublings - 1 - i) for i in range(doublings)]
+        layers = [nn.ConvTranspose2d(d, widths[0], 4, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(True)]
+        for wide, narrow in zip(widths, widths[1:], strict=False):
+            layers += [
+                nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(narrow),
+                nn.ReLU(True),
+            ]
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], out, 4, 2, 1), nn.Tanh())
+        init_normal(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z[:, :, None, None])
+
+
+class Discriminator(nn.Sequential):
+    """Pictures [B, C, size, size] to logits [B, outputs, 1, 1]: halve to 4x4, then one number."""
+
+    def __init__(self, inputs: int, channels: int, size: int, outputs: int = 1):
+        halvings = (size // 4).bit_length() - 1
+        layers: list[nn.Module] = [nn.Conv2d(inputs, channels, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+        for i in range(1, halvings):
+            narrow, wide = channels * 2 ** (i - 1), channels * 2**i
+            layers += [
+                nn.Conv2d(narrow, wide, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(wide),
+                nn.LeakyReLU(0.2, True),
+            ]
+        super().__init__(*layers, nn.Conv2d(channels * 2 ** (halvings - 1), outputs, 4))
+        init_normal(self)
+
+
+def check_size(size: int) -> None:
+    """Raises UserError unless `size` is 8, 16, 32, ..."""
+    if size < 8 or size & (size - 1):
+        raise UserError(f"--size {size} must be a power of two from 8 on, e.g. 64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    """DCGAN (Radford et al. 2016)"""
+
+    size: int = 64  # height and width of the pictures, a power of two
+    latent: int = 100  # dimensions of z
+    channels: int = 64  # width beside the picture; the paper's figure 1 has 128, the authors' code 64
+    objective: Objective = "non-saturating"  # the adversarial game
+    penalty: Penalty = "none"  # regulariser of D: r1, r2 or gradient
+    lambda_penalty: float = 10.0  # its weight
+    beta1: float = 0.5  # Adam's first moment, section 4
+    batch_size: int = 128  # section 4
+    steps: int = 25_000  # about 25 epochs of 128,000 pictures
+
+
+class DCGAN(Task):
+    Config, data, takes, exported = Config, "images", "noise", ("G",)
+
+    def __init__(self, config: Config, info: DataInfo):
+        super().__init__(config, info)
+        check_size(config.size)
+        self.noise_shape = (config.latent,)
+        self.G = Generator(config.latent, config.channels, config.size, info.channels["image"])
+        self.D = Discriminator(info.channels["image"], config.channels, config.size)
+        self.objective = objectives.game(config.objective)
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        adam = dict(lr=self.config.learning_rate, betas=(self.config.beta1, 0.999), fused=True)
+        return {
+            "G": torch.optim.Adam(self.G.parameters(), **adam),
+            "D": torch.optim.Adam(self.D.parameters(), **adam),
+        }
+
+    def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
+        c, x = self.config, batch["image"]
+        z = torch.randn(len(x), c.latent, device=x.device)
+        fake = self.G(z)
+        real_logits = self.D(x)
+        loss_D = self.objective.discriminate(real_logits, self.D(fake.detach()))
+        update("D", loss_D + c.lambda_penalty * objectives.penalty(c.penalty, self.D, x, fake))
+        loss_G = self.objective.fool(self.D(fake), self.D(x).detach() if self.objective.pairs else None)
+        update("G", loss_G)
+        return {"D": loss_D.detach(), "G": loss_G.detach()}
+
+    def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
+        return self.G(inputs)
+
+    @classmethod
+    def tiny(cls) -> Config:
+        return Config(size=16, latent=8, channels=4, batch_size=4, steps=2, mixed_precision="no")

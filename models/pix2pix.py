@@ -1,0 +1,192 @@
+"""pix2pix: learn a picture-to-picture mapping from pairs (Isola et al. 2017, arXiv 1611.07004).
+
+    G* = arg min_G max_D  L_cGAN(G, D) + λ L_L1(G)                                   (eq. 4)
+    L_cGAN(G, D) = E log D(x, y) + E log(1 - D(x, G(x, z)))                          (eq. 1)
+    L_L1(G)      = E ‖y - G(x, z)‖₁   (a mean over pixels, as published)             (eq. 3)
+
+The noise z is dropout in the decoder. As published, G maximises log D(x, G(x, z)), and D's loss is halved.
+Deviations: instance norm is the default where the paper has batch norm with one picture a batch, which is the
+same formula; skip connections carry the values before the activation, as in the authors' Lua code.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.common import objectives
+from models.common.layers import ResNetGenerator, init_normal, norm, upsample
+from translate.config import Norm, Objective, Penalty, RunConfig, Translator
+from translate.task import DataInfo, Task, UserError
+
+
+class UNet(nn.Module):
+    """Encoder C64-C128-C256-C512-... to 1x1, decoder with skips (appendix 6.1.1). Depth 8 halves 256 to 1.
+
+    [B, inputs, H, W] to [B, outputs, H, W] in [-1, 1]; H and W multiples of 2^depth.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, channels: int, depth: int, kind: str, up: str, dropout: bool
+    ):
+        super().__init__()
+        widths = [min(channels * 2**i, channels * 8) for i in range(depth)]
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for i, width in enumerate(widths):
+            plain = i in (0, depth - 1)  # no norm on the first layer (published) nor on a 1x1 bottleneck
+            conv = nn.Conv2d(widths[i - 1] if i else inputs, width, 4, 2, 1, bias=plain or kind == "none")
+            self.down.append(nn.Sequential(conv, nn.Identity() if plain else norm(kind, width)))
+        for i in reversed(range(depth)):
+            incoming = widths[i] * (1 if i == depth - 1 else 2)
+            last, out = i == 0, outputs if i == 0 else widths[i - 1]
+            layers = [upsample(up, incoming, out, kernel=4, bias=last or kind == "none")]
+            layers += [nn.Tanh()] if last else [norm(kind, out)]
+            if dropout and depth - 4 <= i < depth - 1 and i > 3:
+                layers.append(nn.Dropout(0.5))
+            self.up.append(nn.Sequential(*layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = []
+        for i, down in enumerate(self.down):
+            x = down(F.leaky_relu(x, 0.2) if i else x)
+            skips.append(x)
+        x = self.up[0](F.relu(skips.pop()))
+        for up in self.up[1:]:
+            x = up(F.relu(torch.cat([x, skips.pop()], 1)))
+        return x
+
+
+class PatchGAN(nn.Sequential):
+    """Classifies overlapping N x N patches, N = 1, 16, 70 or 286 (appendix 6.1.2). Returns logits [B, 1, h, w]."""
+
+    LAYERS = {16: 1, 70: 3, 286: 5}
+
+    def __init__(self, inputs: int, channels: int, patch: int, kind: str):
+        c, bias = channels, kind == "none"
+        if patch == 1:
+            super().__init__(
+                nn.Conv2d(inputs, c, 1), nn.LeakyReLU(0.2, True),
+                nn.Conv2d(c, 2 * c, 1, bias=bias), norm(kind, 2 * c), nn.LeakyReLU(0.2, True),
+                nn.Conv2d(2 * c, 1, 1),
+            )  # fmt: skip
+            return
+        layers: list[nn.Module] = [nn.Conv2d(inputs, c, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+        count = self.LAYERS[patch]
+        for i in range(1, count + 1):
+            wide, wider = c * min(2 ** (i - 1), 8), c * min(2**i, 8)
+            stride = 2 if i < count else 1
+            layers += [
+                nn.Conv2d(wide, wider, 4, stride, 1, bias=bias),
+                norm(kind, wider),
+                nn.LeakyReLU(0.2, True),
+            ]
+        super().__init__(*layers, nn.Conv2d(wider, 1, 4, 1, 1))
+
+
+
+
+
+def generator(
+    name: str, inputs: int, outputs: int, channels: int, kind: str, up: str, dropout: bool
+) -> nn.Module:
+    """A translator by name, initialised as published."""
+    if name.startswith("unet"):
+        G = UNet(inputs, outputs, channels, {"unet256": 8, "unet128": 7}[name], kind, up, dropout)
+    else:
+        G = ResNetGenerator(inputs, outputs, channels, int(name[6:]), kind, up)
+    init_normal(G)
+    return G
+
+
+STRIDE = {"unet256": 256, "unet128": 128, "resnet9": 4, "resnet6": 4}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    """pix2pix (Isola et al. 2017)"""
+
+    generator: Translator = (
+        "unet256"  # unet256 needs sizes that are multiples of 256, unet128 of 128, resnet of 4
+    )
+    channels: int = 64  # width of the first layer of G and D
+    patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of the discriminator, in pixels
+    norm: Norm = (
+        "instance"  # the paper's batch norm at batch size 1 is instance norm; batch for larger batches
+    )
+    upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
+    dropout: bool = True  # the noise z: dropout 0.5 in the inner decoder layers of a U-Net
+    noise_in_use: bool = False  # keep dropout on when translating, as the paper does; off is sharper in MAE
+    objective: Objective = "non-saturating"  # the adversarial game
+    adversarial: float = 1.0  # weight of the adversarial term; 0 leaves L1 alone
+    lambda_L1: float = 100.0  # weight of the L1 term, section 3.3
+    penalty: Penalty = "none"  # regulariser of D: r1, r2 or gradient
+    lambda_penalty: float = 10.0  # its weight
+    beta1: float = 0.5  # Adam's first moment, section 3.3
+    steps: int = 80_000  # 200 epochs of the 400 facades
+    lr_schedule: Literal["constant", "linear", "cosine"] = (
+        "linear"  # the authors' PyTorch code: decay over the last half
+    )
+
+
+class Pix2Pix(Task):
+    Config, data, takes, exported = Config, "paired", "image", ("G",)
+
+    def __init__(self, config: Config, info: DataInfo):
+        super().__init__(config, info)
+        a, b = info.channels["a"], info.channels["b"]
+        self.stride = STRIDE[config.generator]
+        if config.size % self.stride:
+            raise UserError(
+                f"--generator {config.generator} needs --size in multiples of {self.stride}, not {config.size}"
+            )
+        self.G = generator(
+            config.generator, a, b, config.channels, config.norm, config.upsample, config.dropout
+        )
+        self.D = PatchGAN(a + b, config.channels, int(config.patch), config.norm)
+        init_normal(self.D)
+        self.objective = objectives.game(config.objective)
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        c = self.config
+        adam = dict(lr=c.learning_rate, betas=(c.beta1, 0.999), fused=True)
+        return {
+            "G": torch.optim.Adam(self.G.parameters(), **adam),
+            "D": torch.optim.Adam(self.D.parameters(), **adam),
+        }
+
+    def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
+        c, x, y = self.config, batch["a"], batch["b"]
+        fake = self.G(x)  # G(x, z)
+        l1 = (y - fake).abs().mean()  # eq. 3
+        logs = {"L1": l1.detach()}
+        if not c.adversarial:
+            update("G", c.lambda_L1 * l1)
+            return logs
+        real_logits = self.D(torch.cat([x, y], 1)).detach() if self.objective.pairs else None
+        fool = self.objective.fool(self.D(torch.cat([x, fake], 1)), real_logits)
+        update("G", c.adversarial * fool + c.lambda_L1 * l1)  # eq. 4
+
+        fake = fake.detach()
+        pairs = torch.cat([torch.cat([x, y], 1), torch.cat([x, fake], 1)])
+        # Batch norm must see real and fake apart; instance norm does not care, and one pass is faster.
+        real_logits, fake_logits = (
+            map(self.D, pairs.chunk(2)) if c.norm == "batch" else self.D(pairs).chunk(2)
+        )
+        loss_D = 0.5 * self.objective.discriminate(real_logits, fake_logits)
+        penalty = objectives.penalty(c.penalty, self.D, *pairs.chunk(2))
+        update("D", loss_D + c.lambda_penalty * penalty)
+        return logs | {"G_fool": fool.detach(), "D": loss_D.detach()}
+
+    def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
+        if self.config.noise_in_use:
+            for module in self.G.modules():
+                module.train(isinstance(module, nn.Dropout) or module.training)
+        return self.G(inputs)
+
+    @classmethod
+    def tiny(cls) -> Config:
+        return Config(
+            size=16, generator="resnet6", channels=4, patch="16", batch_size=2, steps=2, mixed_precision="no"
+        )

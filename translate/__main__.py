@@ -1,0 +1,279 @@
+"""The command line: `python -m translate image|sample|models|data ...`; `--help` behind each lists its flags."""
+
+import glob
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from translate.catalog import HERE, entries, locate, roots
+from translate.cli import exit_code
+from translate.config import UserError, nearest
+
+# What `translate.images` writes and reads; here too, because that file needs torch and mistakes must not wait.
+WRITES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+READS = (*WRITES, *".jfif .gif .bmp .pgm .ppm .pbm .pnm .avif .heic .heif .jp2 .mpo .apng".split())
+
+
+@dataclass(frozen=True)
+class Job:
+    source: Path
+    target: Path
+
+
+def image(
+    inputs,
+    *,
+    model: str,
+    output: str,
+    direction: str = "AtoB",
+    overwrite: bool = False,
+    keep_alpha: bool = True,
+    work_size: int | None = None,
+    seed: int = 0,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    device: str | None = None,
+) -> int:
+    """Translate pictures: same size out as in, alpha and 16 bits kept.
+
+    Args:
+        inputs: pictures, folders (searched through) and globs
+        model: a name (see `python -m translate models`), a folder, or a Hugging Face Hub id (owner/name)
+        output: a folder; for a single picture also a file: .png .jpg .webp .tiff
+        direction: BtoA for models that also translate back
+        overwrite: replace files that exist
+        keep_alpha: no: lay transparent pictures on white for good
+        work_size: translate with the shorter side at so many pixels, then scale the result back
+        seed: for models with noise inside
+        precision: auto: bf16 where the model's card measured that it holds
+        device: cpu, cuda, ...; default the accelerator if there is one
+    """
+    if work_size is not None and work_size < 1:
+        raise UserError(f"--work-size {work_size} is too small; the least is 1")
+    jobs, single = plan(inputs, output)
+    folder = locate(model)
+
+    from translate import allocator
+
+    allocator.tune()
+    from tqdm import tqdm
+
+    from translate import images
+    from translate.pipeline import Pipeline
+
+    pipeline = Pipeline.from_pretrained(folder, device, precision)
+    pipeline.check("image", direction)
+    failed: list[str] = []
+    with tqdm(jobs, unit="picture", disable=None) as bar:
+        for done, job in enumerate(bar):
+            try:
+                if job.target.exists() and not overwrite:
+                    raise UserError(f"{job.target} exists; --overwrite replaces it")
+                result = pipeline.translate(
+                    images.decode(job.source),
+                    direction=direction,
+                    seed=seed,
+                    work_size=work_size,
+                    keep_alpha=keep_alpha,
+                    progress=lambda tile, of: bar.set_postfix_str(f"tile {tile}/{of}" if of > 1 else ""),
+                )
+                data = images.encode(result.tensor, result, images.FORMATS[job.target.suffix.lower()])
+                write(job.target, data)
+            except UserError as error:
+                failed.append(str(error))
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(f"stopped after {done} of {len(jobs)} pictures") from None
+    if failed and single:
+        raise UserError(failed[0])
+    if len(failed) < len(jobs):
+        count = len(jobs) - len(failed)
+        print(f"{output if single else f'{count} picture{"s" * (count > 1)} in {output}'}")
+    if failed:
+        print(f"{len(failed)} of {len(jobs)} pictures failed:", *failed, sep="\n  ", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def plan(inputs: tuple[str, ...], output: str) -> tuple[list[Job], bool]:
+    """What is read and what is written, and whether it is one picture named by itself. Raises UserError."""
+    out = Path(output)
+    found: dict[Path, Path] = {}  # file -> its place below the output folder
+    for word in inputs:
+        path = Path(word)
+        listed = sorted(map(Path, glob.glob(word, recursive=True))) if not path.exists() else [path]
+        if not listed and any(sign in word for sign in "*?["):
+            raise UserError(f"{word} matches no file")
+        for match in listed or [path]:
+            if match.is_dir():
+                inside = [p for p in sorted(match.rglob("*")) if is_picture(p, match, out)]
+                if not inside:
+                    raise UserError(f"{match} holds no pictures ({' '.join(READS[:8])} ...)")
+                for file in inside:
+                    found.setdefault(file, file.relative_to(match))
+            else:
+                found.setdefault(match, Path(match.name))
+    if not found:
+        raise UserError("no pictures given; name files, folders or globs")
+    single = len(found) == len(inputs) == 1 and not Path(inputs[0]).is_dir()
+    suffix = out.suffix.lower()
+    names_file = not out.is_dir() and not output.endswith("/") and (suffix in READS or out.exists())
+    if names_file and not single:
+        raise UserError(f"--output {output} must be a folder for several pictures")
+    if names_file and suffix not in WRITES:
+        raise UserError(f"--output {output}: the file types written are {' '.join(WRITES)}")
+    jobs, sources = [], {}
+    for file, place in found.items():
+        target = out if names_file else out / place
+        if target.suffix.lower() not in WRITES:
+            target = target.with_suffix(".png")
+        if target.resolve() == file.resolve():
+            raise UserError(f"{target} would replace the picture it is made from; choose another --output")
+        if target in sources:
+            raise UserError(f"{sources[target]} and {file} would both become {target}; translate them apart")
+        sources[target] = file
+        jobs.append(Job(file, target))
+    if clash := {job.target.resolve() for job in jobs} & {job.source.resolve() for job in jobs}:
+        raise UserError(f"{min(clash)} is both read and written; choose another --output")
+    return jobs, single
+
+
+def is_picture(path: Path, folder: Path, out: Path) -> bool:
+    """Whether a file found in a folder counts: picture suffix, not hidden, not an earlier result."""
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    earlier = out.resolve() != folder.resolve() and out.resolve() in path.resolve().parents
+    return path.suffix.lower() in READS and not hidden and not earlier and path.is_file()
+
+
+def write(target: Path, data: bytes) -> None:
+    """Put the file in place at once. Raises UserError."""
+    from translate.checkpoint import replace_file
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(target, lambda path: path.write_bytes(data))
+    except OSError as error:
+        raise UserError(f"{target} cannot be written: {error.strerror or error}") from None
+
+
+def sample(
+    *,
+    model: str,
+    output: str,
+    count: int = 16,
+    seed: int = 0,
+    overwrite: bool = False,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    device: str | None = None,
+) -> None:
+    """Draw pictures from noise: OUTPUT/0000.png, 0001.png, ... and all of them in OUTPUT/grid.png.
+
+    Args:
+        model: a name (see `python -m translate models`), a folder, or a Hugging Face Hub id (owner/name)
+        output: a folder
+        count: how many
+        seed: same seed, same pictures
+        overwrite: replace files that exist
+        precision: auto: bf16 where the model's card measured that it holds
+        device: cpu, cuda, ...; default the accelerator if there is one
+    """
+    if count < 1:
+        raise UserError(f"--count {count} is too small; the least is 1")
+    out, folder = Path(output), locate(model)
+    targets = [*(out / f"{i:04d}.png" for i in range(count)), out / "grid.png"]
+    if not overwrite and (there := next((t for t in targets if t.exists()), None)):
+        raise UserError(f"{there} exists; --overwrite replaces it")
+
+    from translate import allocator
+
+    allocator.tune()
+    from translate import images
+    from translate.pipeline import Pipeline
+
+    pipeline = Pipeline.from_pretrained(folder, device, precision)
+    tensors = [picture.tensor for picture in pipeline.sample(count, seed=seed)]
+    for target, tensor in zip(targets, [*tensors, images.grid(tensors)], strict=True):
+        write(target, images.encode(tensor))
+    print(f"{count} picture{'s' * (count > 1)} and grid.png in {output}")
+
+
+def models() -> None:
+    """List the models: shipped ones and finished or running trainings."""
+    found = entries()
+    if not found:
+        print(f"no models in {' or '.join(map(str, roots()))}; train one: python train.py --help")
+        return
+    wide = max(len(entry.name) for entry in found)
+    for entry in found:
+        origin = "shipped" if entry.folder.parent == HERE / "pretrained" else "run"
+        size = f"{entry.size} px" if entry.size else ""
+        print(
+            f"{entry.name:{wide}}  {entry.task:9} {size:>7} {entry.steps:>8,} steps  {origin:7}  {entry.description}"
+        )
+
+
+def data(path: str, *, a: str | None = None, b: str | None = None, output: str | None = None) -> None:
+    """Show what training would find in PATH: counts, sizes, unreadable files.
+
+    Args:
+        path: folder, zip, folder inside a zip, tar shards, Hub data set id, or birds
+        a: where domain A comes from, instead of a folder inside PATH
+        b: where domain B comes from, instead of a folder inside PATH
+        output: also write a contact sheet here (.png)
+    """
+    if output and Path(output).suffix.lower() != ".png":
+        raise UserError(f"--output {output} must end in .png")
+
+    from datasets.report import report
+
+    found = report(path, a=a, b=b)
+    print(found)
+    if output:
+        import io
+
+        file = io.BytesIO()
+        found.contact_sheet.save(file, "PNG")
+        write(Path(output), file.getvalue())
+        print(f"contact sheet: {output}")
+
+
+COMMANDS: dict[str, Callable] = {"image": image, "sample": sample, "models": models, "data": data}
+
+
+def check_words(words: list[str]) -> None:
+    """Raises UserError, with the nearest name, for an unknown command or flag."""
+    command = next((word for word in words if not word.startswith("-")), None)
+    if command is None:
+        return
+    if command not in COMMANDS:
+        hint = nearest(command, list(COMMANDS)) or ";"
+        raise UserError(f"unknown command {command!r}{hint} the commands are {', '.join(COMMANDS)}")
+    known = ["help"]
+    for name, parameter in inspect.signature(COMMANDS[command]).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            known += [name.replace("_", "-")] + ["no-" + name.replace("_", "-")] * isinstance(
+                parameter.default, bool
+            )
+    for word in words:
+        flag = word.removeprefix("--").split("=")[0]
+        if word.startswith("--") and flag.replace("_", "-") not in known:
+            hint = nearest(flag, known).replace("mean ", "mean --") or f"; see `{command} --help`"
+            raise UserError(f"unknown flag --{flag} for {command}{hint}")
+
+
+def main() -> int:
+    words = sys.argv[1:] or ["--help"]
+    check_words(words)
+
+    import tyro
+
+    Inputs = tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="IN...")]]
+    image.__annotations__["inputs"] = Inputs
+    data.__annotations__["path"] = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]
+    return tyro.extras.subcommand_cli_from_dict(
+        COMMANDS, prog="python -m translate", description="Use a trained model.", args=words
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

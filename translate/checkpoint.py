@@ -1,0 +1,210 @@
+"""Run folder = model folder: states to resume from, and the model that the command line and the page use.
+
+A state is written to a temporary folder, fsynced, renamed, and marked `complete` last: a kill at any moment
+leaves either the old state or the new one. Nothing is pickled.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from translate.config import RunConfig, UserError, from_json, to_json
+from translate.task import DataInfo, Task, find
+
+MARK = "complete"
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace_file(path: Path, write) -> None:
+    """`write(temporary path)`, then put it in place of `path` at once: readers see the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        write(temporary)
+        sync(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def states(folder: Path) -> list[tuple[int, Path]]:
+    """Complete states as (updates done, path), the oldest first."""
+    found = []
+    for path in folder.glob("state-*"):
+        if (number := re.fullmatch(r"state-(\d+)", path.name)) and (path / MARK).exists():
+            found.append((int(number[1]), path))
+    return sorted(found)
+
+
+def write_state(folder: Path, t: int, tensors: dict[str, Tensor], facts: dict, keep: int) -> Path:
+    """Save everything update `t` starts from, then delete all but the newest `keep` states. Raises OSError."""
+    final, partial = folder / f"state-{t:06d}", folder / f".state-{t:06d}.partial"
+    for leftover in [*folder.glob(".state-*.partial"), *folder.glob(".old-*")]:
+        shutil.rmtree(leftover)
+    try:
+        partial.mkdir(parents=True)
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial / "state.safetensors"
+        )
+        (partial / "state.json").write_text(json.dumps(facts, indent=1))
+        for file in partial.iterdir():
+            sync(file)
+        sync(partial)
+        if (
+            final.exists()
+        ):  # saved twice at the same update; an unmarked one is a kill between rename and mark
+            os.replace(final, folder / f".old-{t:06d}")
+        os.replace(partial, final)
+        sync(folder)
+        replace_file(final / MARK, lambda path: path.write_text(""))
+    except SafetensorError as error:  # safetensors reports a full disk in its own class
+        raise OSError(str(error)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    for _, old in states(folder)[:-keep]:
+        (old / MARK).unlink()
+        shutil.rmtree(old)
+    for leftover in folder.glob(".old-*"):
+        shutil.rmtree(leftover)
+    return final
+
+
+def read_state(folder: Path) -> tuple[dict[str, Tensor], dict]:
+    """Tensors and facts of one state. Raises UserError where it is damaged."""
+    try:
+        return load_file(folder / "state.safetensors"), json.loads((folder / "state.json").read_text())
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(
+            f"{folder} is damaged ({error}); delete it to resume from the state before it"
+        ) from None
+
+
+def optimizer_tensors(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimizer's state as flat names: `optimizer.<name>.<parameter number>.<key>`."""
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer.{name}.{i}.{key}": v for i, values in state.items() for key, v in values.items()}
+
+
+def load_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """The inverse of `optimizer_tensors`; learning rates come from the settings, not from the state."""
+    prefix, state = f"optimizer.{name}.", {}
+    for key, value in tensors.items():
+        if key.startswith(prefix):
+            number, entry = key[len(prefix) :].split(".", 1)
+            state.setdefault(int(number), {})[entry] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def exported_tensors(task: Task) -> dict[str, Tensor]:
+    """What inference needs, the moving averages in place of the live weights where there are any."""
+    with task.using_average():
+        return {
+            f"{name}.{k}": v for name in task.exported for k, v in getattr(task, name).state_dict().items()
+        }
+
+
+def write_model(
+    folder: Path, task: Task, steps: int, images: int = 0, dtype: torch.dtype | None = None
+) -> Path:
+    """Write `config.json`, `weights.safetensors` and, where there is none, a card. Returns the folder.
+
+    dtype: torch.float16 halves shipped weights; None keeps them. Raises OSError.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        key: value.detach()
+        .cpu()
+        .to(dtype if dtype and value.is_floating_point() else value.dtype)
+        .contiguous()
+        for key, value in exported_tensors(task).items()
+    }
+    name = type(task).__module__.split(".")[-1]
+    facts = {
+        "task": name,
+        "config": to_json(task.config),
+        "info": dataclasses.asdict(task.info),
+        "steps": steps,
+        "images": images,
+        "versions": {"torch": torch.__version__.split("+")[0]},
+    }
+    try:
+        replace_file(folder / "weights.safetensors", lambda path: save_file(tensors, path))
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    replace_file(folder / "config.json", lambda path: path.write_text(json.dumps(facts, indent=1)))
+    if not (folder / "README.md").exists():
+        replace_file(folder / "README.md", lambda path: path.write_text(card(name, task, folder.name)))
+    return folder
+
+
+def card(name: str, task: Task, title: str) -> str:
+    """A first model card, to be completed by hand: data, terms, scores."""
+    info = task.info
+    domains = " to ".join(info.names.values()) or info.kind
+    data = Path(info.name).name if info.name else " and ".join(info.names.values())
+    return f"""---
+library_name: translate
+pipeline_tag: {"image-to-image" if task.takes == "image" else "unconditional-image-generation"}
+tags: [{name}]
+---
+# {title}
+
+`{name}` trained on {info.count:,} samples of `{data}` ({domains}) at {task.config.size} px. Settings: `config.json`.
+
+Not yet written: the terms of the data, scores, what the model cannot do.
+"""
+
+
+def read_config(folder: Path) -> tuple[type[Task], RunConfig, DataInfo, dict]:
+    """Method, settings, data facts and the whole `config.json` of a model folder. Raises UserError."""
+    folder = Path(folder)
+    try:
+        facts = json.loads((folder / "config.json").read_text())
+        task_class = find(facts["task"])
+        config = from_json(task_class.Config, facts["config"])
+        info = DataInfo(**{**facts["info"], "classes": tuple(facts["info"]["classes"])})
+    except FileNotFoundError:
+        raise UserError(f"{folder} is no model folder: it has no config.json") from None
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder}/config.json cannot be used: {error}; train again or restore it") from None
+    return task_class, config, info, facts
+
+
+def read_model(folder: Path, device: str | torch.device = "cpu") -> Task:
+    """A trained Task in eval mode with its exported weights (float32). Raises UserError where it is no model."""
+    folder = Path(folder)
+    task_class, config, info, _ = read_config(folder)
+    try:
+        tensors = load_file(folder / "weights.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{folder}/weights.safetensors cannot be read: {error}; train again or restore it"
+        ) from None
+    task = task_class(config, info)
+    for name in task.exported:
+        own = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(name + ".")}
+        try:
+            getattr(task, name).load_state_dict(own)
+        except RuntimeError as error:
+            first = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
+            raise UserError(f"{folder}: the weights of {name} do not fit config.json: {first}") from None
+    for name in [n for n, _ in task.named_children() if n not in task.exported]:
+        delattr(task, name)  # discriminators and pools: not needed to use the model
+    return task.float().to(device).eval()

@@ -1,0 +1,47 @@
+"""Pictures of what a training does."""
+
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+
+def to_rgb(pictures: Tensor) -> Tensor:
+    """[B, 1|3|4, H, W] in [-1, 1] to [B, 3, H, W]; transparent parts become white."""
+    if pictures.shape[1] == 1:
+        return pictures.expand(-1, 3, -1, -1)
+    if pictures.shape[1] == 4:
+        alpha = (pictures[:, 3:] + 1) / 2
+        return pictures[:, :3] * alpha + (1 - alpha)
+    return pictures[:, :3]
+
+
+def grid(columns: dict[str, Tensor], gap: int = 4) -> Image.Image:
+    """One row per sample, one titled column per entry; entries are [B, C, H, W] in [-1, 1].
+
+    A single column (samples of an unconditional model) is laid out as a square.
+    """
+    pictures = {title: to_rgb(p.detach().float().cpu().clamp(-1, 1)) for title, p in columns.items()}
+    if len(pictures) == 1:
+        (title, only), *_ = pictures.items()
+        across = max(1, round(len(only) ** 0.5))
+        cells = [list(only[i : i + across]) for i in range(0, len(only), across)]
+        titles = [title]
+    else:
+        cells = [list(row) for row in zip(*pictures.values(), strict=True)]
+        titles = list(pictures)
+    font = ImageFont.load_default(12)
+    height = max(c.shape[1] for row in cells for c in row)
+    width = max(c.shape[2] for row in cells for c in row)
+    head = 18
+    canvas = Image.new(
+        "RGB",
+        (gap + len(cells[0]) * (width + gap), head + gap + len(cells) * (height + gap)),
+        "white",
+    )
+    pen = ImageDraw.Draw(canvas)
+    for x, title in enumerate(titles):
+        pen.text((gap + x * (width + gap), 3), title, fill="black", font=font)
+    for y, row in enumerate(cells):
+        for x, cell in enumerate(row):
+            bytes_ = ((cell.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
+            canvas.paste(Image.fromarray(bytes_), (gap + x * (width + gap), head + gap + y * (height + gap)))
+    return canvas

@@ -1,0 +1,304 @@
+"""The only door between picture files and tensors: `decode` leads in, `encode` and `to_image` lead out.
+
+Reads JPEG, PNG, WebP, GIF and animated WebP (first frame), TIFF (first page), BMP, PNM, AVIF, JPEG 2000 and,
+where the pillow-heif plugin is installed, HEIC. Writes PNG, JPEG, WebP and TIFF. EXIF orientation is applied
+and no other EXIF is kept. 16 bits per channel survive to PNG and TIFF (see `sixteen`).
+"""
+
+import dataclasses
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageCms
+from torch import Tensor
+
+from translate import sixteen
+from translate.config import UserError
+
+MAX_BYTES = 512 << 20
+MAX_PIXELS = 128_000_000
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tiff"}
+READABLE = {*FORMATS, *".jfif .gif .bmp .pgm .ppm .pbm .pnm .avif .heic .heif .jp2 .mpo .apng".split()}
+# No EPS or PostScript (they run programs) and no formats without a signature (they would take any file).
+OPENED = "JPEG MPO PNG WEBP GIF TIFF BMP PPM AVIF HEIF JPEG2000".split()
+# Our own limit below is stricter and has a sentence; Pillow would only warn.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A decoded picture."""
+
+    tensor: Tensor  # float32 [1, C, H, W] in [-1, 1], C = 1 (grey) or 3 (RGB), as seen on white paper
+    alpha: Tensor | None = None  # [1, 1, H, W] in [0, 1]
+    bits: int = 8  # per channel: 8 or 16
+    format: str = "PNG"  # of the file it came from where we can write that, else PNG
+    icc: bytes | None = None  # colour profile of the values, handed on to the file written
+    name: str = "picture"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.tensor.shape[-1], self.tensor.shape[-2]
+
+
+# --- in -------------------------------------------------------------------------------------------------
+
+
+def decode(
+    source: str | Path | bytes | Image.Image, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> Picture:
+    """Read a file, its bytes or a Pillow image. Raises UserError naming what is no usable picture."""
+    if isinstance(source, Image.Image):
+        name = name or "the picture"
+        return _picture(source, *_pixels(source, None, name), name=name)
+    data = source if isinstance(source, bytes) else _read(Path(source))
+    name = name or ("the picture" if isinstance(source, bytes) else str(source))
+    if not data:
+        raise UserError(f"{name} is empty (0 bytes); give a picture file")
+    try:
+        image = _open(data)
+    except Image.DecompressionBombError:
+        raise UserError(
+            f"{name} has too many pixels; the most is {max_pixels / 1e6:.0f} megapixels"
+        ) from None
+    except Image.UnidentifiedImageError:
+        raise UserError(f"{name} {_what_instead(data)}") from None
+    except Exception as error:  # Pillow's plugins raise whatever they trip over in a damaged header
+        raise UserError(
+            f"{name} is damaged and cannot be read ({_short(error)}); save it again or use a copy"
+        ) from None
+    if image.width * image.height > max_pixels:
+        raise UserError(
+            f"{name} has {image.width} x {image.height} pixels; "
+            f"the most is {max_pixels / 1e6:.0f} megapixels, make it smaller"
+        )
+    if min(image.size) < 1:
+        raise UserError(f"{name} has no pixels ({image.width} x {image.height})")
+    try:
+        pixels, bits = _pixels(image, data, name)
+    except UserError:
+        raise
+    except MemoryError:
+        raise UserError(
+            f"{name} ({image.width} x {image.height}) does not fit in memory; make it smaller"
+        ) from None
+    except (
+        Exception
+    ) as error:  # truncated data surfaces as OSError, SyntaxError, ValueError, struct.error, zlib.error
+        raise UserError(
+            f"{name} is damaged or cut off ({_short(error)}); save it again or use a copy"
+        ) from None
+    return _picture(image, pixels, bits, name=name)
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, not a picture")
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    if not path.is_file():
+        raise UserError(f"{path} is no regular file")
+    try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise UserError(f"{path} has {size >> 20} MiB; the most is {MAX_BYTES >> 20} MiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _open(data: bytes) -> Image.Image:
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        try:
+            import pillow_heif
+        except ImportError:
+            pass
+        else:
+            pillow_heif.register_heif_opener()
+    return Image.open(io.BytesIO(data), formats=[name for name in OPENED if name in _registered()])
+
+
+def _registered() -> dict:
+    Image.init()
+    return Image.OPEN
+
+
+def _what_instead(data: bytes) -> str:
+    """What a file that is no picture seems to be, and the mend."""
+    head = data[:1024].lstrip()
+    if data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"):
+        return "is a HEIC picture; `pip install pillow-heif` to read it, or save it as JPEG or PNG"
+    if head.startswith(b"%PDF"):
+        return "is a PDF, not a picture; export the page as PNG"
+    if b"<svg" in head:
+        return "is an SVG drawing; export it as PNG"
+    if b"\0" not in data[:4096] and data[:1024].decode("utf-8", "replace").count("\ufffd") <= 1:
+        return "holds text, not a picture; give a JPEG, PNG, WebP, TIFF, GIF or BMP file"
+    return "is no picture that can be read here; give a JPEG, PNG, WebP, TIFF, GIF or BMP file"
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:100] or type(error).__name__
+
+
+def _pixels(image: Image.Image, data: bytes | None, name: str) -> tuple[np.ndarray, int]:
+    """The picture as [H, W, C] uint8 or uint16, upright; C = 1, 2 (grey and alpha), 3 or 4."""
+    if data and (deep := sixteen.read(image, data)) is not None:
+        pixels, bits = deep, 16
+    elif image.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise UserError(f"{name} has 32-bit values; save it with 8 or 16 bits per channel")
+        pixels, bits = values.astype(np.uint16)[..., None], 16
+    elif image.mode == "F":
+        raise UserError(f"{name} has floating-point values; save it with 8 or 16 bits per channel")
+    else:
+        pixels, bits = np.asarray(_standard(image)), 8
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    # After loading, because Pillow turns TIFF upright itself and PNG may carry its EXIF behind the pixels.
+    return _upright(pixels, image.getexif().get(0x0112, 1)), bits
+
+
+def _standard(image: Image.Image) -> Image.Image:
+    """As L, LA, RGB or RGBA."""
+    if image.mode == "CMYK" and image.info.get("icc_profile"):
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+            return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            pass  # an unusable profile: Pillow's plain conversion below
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data:
+        return image.convert("LA" if grey else "RGBA")
+    return image.convert("L" if grey else "RGB")
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo an EXIF orientation (1 to 8; anything else counts as 1)."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _picture(image: Image.Image, pixels: np.ndarray, bits: int, name: str) -> Picture:
+    values = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None].contiguous()
+    channels, alpha = values.shape[1], None
+    if channels in (2, 4):
+        alpha = values[:, -1:] / (2**bits - 1)
+    tensor = values[:, : 3 if channels >= 3 else 1].div((2**bits - 1) / 2).sub_(1)
+    icc = image.info.get("icc_profile") if image.mode != "CMYK" else None
+    format = "JPEG" if image.format == "MPO" else image.format
+    picture = Picture(
+        tensor=tensor, bits=bits, format=format if format in SUFFIXES else "PNG", icc=icc, name=name
+    )
+    return (
+        picture
+        if alpha is None
+        else dataclasses.replace(picture, tensor=over_white(tensor, alpha), alpha=alpha)
+    )
+
+
+# --- colour and alpha -----------------------------------------------------------------------------------
+
+
+def over_white(tensor: Tensor, alpha: Tensor) -> Tensor:
+    """Colours in [-1, 1] with alpha in [0, 1], laid on white paper."""
+    return 1 + (tensor - 1) * alpha
+
+
+def off_white(tensor: Tensor, alpha: Tensor) -> Tensor:
+    """The inverse of `over_white`, so that soft edges carry no white fringe; white where alpha is 0."""
+    return (1 + (tensor - 1) / alpha.clamp(min=1 / 255)).clamp(-1, 1)
+
+
+def with_channels(picture: Picture, channels: int) -> Tensor:
+    """[1, channels, H, W] for a model of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha) channels."""
+    if channels not in (1, 2, 3, 4):
+        raise UserError(
+            f"the model takes pictures of {channels} channels; only 1 to 4 can be made from a picture"
+        )
+    x = picture.tensor
+    if channels in (2, 4):
+        alpha = torch.ones_like(x[:, :1]) if picture.alpha is None else picture.alpha
+        x = off_white(x, alpha)
+    if channels >= 3:
+        x = x.expand(-1, 3, -1, -1)
+    elif x.shape[1] == 3:
+        x = (x * x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)  # luma of BT.601
+    return torch.cat([x, alpha * 2 - 1], 1) if channels in (2, 4) else x
+
+
+# --- out ------------------------------------------------------------------------------------------------
+
+
+def to_image(tensor: Tensor, like: Picture | None = None) -> Image.Image:
+    """[1, C, H, W] or [C, H, W] in [-1, 1] as a Pillow image; alpha, profile and 16-bit grey as in `like`.
+
+    16-bit colour comes out with 8 bits here, because Pillow has no mode for it; `encode` keeps it.
+    """
+    bits = 16 if like and like.bits == 16 and tensor.shape[-3] == 1 and like.alpha is None else 8
+    pixels = _quantised(tensor, like, bits)
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    if profile := _profile(like, pixels.shape[-1]):
+        image.info["icc_profile"] = profile
+    return image
+
+
+def encode(tensor: Tensor, like: Picture | None = None, format: str = "PNG") -> bytes:
+    """[1, C, H, W] or [C, H, W] in [-1, 1] as the bytes of a PNG, JPEG, WEBP or TIFF file.
+
+    Alpha, bit depth and colour profile follow `like`; JPEG and WebP have 8 bits, JPEG lays alpha on white.
+    C = 2 or 4: the last channel is the model's own alpha.
+    """
+    if format not in SUFFIXES:
+        raise UserError(f"cannot write {format}; choose one of {', '.join(SUFFIXES)}")
+    bits = like.bits if like and format in ("PNG", "TIFF") else 8
+    if bits == 16:
+        pixels = _quantised(tensor, like, 16)
+        write = sixteen.png if format == "PNG" else sixteen.tiff
+        return write(pixels, _profile(like, pixels.shape[-1]))
+    image = to_image(tensor, dataclasses.replace(like, bits=8) if like else None)
+    if format == "JPEG" and image.mode in ("LA", "RGBA"):
+        white = Image.new(image.mode, image.size, "white")
+        image = Image.alpha_composite(white.convert("RGBA"), image.convert("RGBA")).convert(
+            image.mode.rstrip("A")
+        )
+    # 95 without chroma subsampling: flat painted colours keep their edges. compression: no loss in TIFF.
+    options = {
+        "PNG": dict(compress_level=6),
+        "JPEG": dict(quality=95, subsampling=0, optimize=True),
+        "WEBP": dict(quality=95, method=4),
+        "TIFF": dict(compression="tiff_adobe_deflate"),
+    }[format]
+    file = io.BytesIO()
+    image.save(file, format, icc_profile=_profile(like, len(image.getbands())), **options)
+    return file.getvalue()
+
+
+def _quantised(tensor: Tensor, like: Picture | None, bits: int) -> np.ndarray:
+    """[H, W, C] uint8 or uint16, C = 1 to 4, with the alpha of `like` where the tensor has none."""
+    x = tensor.detach().float().cpu()
+    x = x[None] if x.ndim == 3 else x
+    if like and like.alpha is not None and x.shape[1] in (1, 3):
+        alpha = like.alpha
+        if alpha.shape[-2:] != x.shape[-2:]:
+            alpha = F.interpolate(alpha, x.shape[-2:], mode="bilinear", antialias=True)
+        x = torch.cat([off_white(x, alpha), alpha * 2 - 1], 1)
+    values = x[0].add(1).mul_((2**bits - 1) / 2).round_().clamp_(0, 2**bits - 1).permute(1, 2, 0)
+    return np.ascontiguousarray(values.numpy().astype(np.uint8 if bits == 8 else np.uint16))
+
+
+def _profile(like: Picture | None, channels: int) -> bytes | None:
+    """The colour profile of `like`, if it is for the colours written (ICC.1: their space is at byte 16)."""
+    profile = like.icc if like else None
+    return profile if profile and profile[16:20] == (b"RGB " if channels >= 3 else b"GRAY") else None

@@ -1,0 +1,252 @@
+"""A trained model in use: pictures of any size in, pictures of the same size out."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from translate import images, tiling
+from translate.catalog import locate
+from translate.checkpoint import read_model
+from translate.config import UserError, nearest
+from translate.images import Picture
+from translate.task import Task
+
+Precision = Literal["auto", "fp32", "bf16"]
+Source = str | Path | bytes | Image.Image | Picture
+Progress = Callable[[int, int], None]
+LEAST = 32  # smaller inputs are padded to this: below it a network's inner maps have no neighbours left
+ENOUGH_DECIBELS = 40  # bf16 against fp32 on the trained weights, from config.json's "bf16_psnr"
+NOISE_BATCH = 16
+WHOLE_PIXELS = 2_000_000  # larger pictures go through the network in tiles
+
+
+def reflect(length: int, start: int, count: int) -> Tensor:
+    """Indices [count] into `length` values, mirrored at both ends as often as needed; `start` lie before."""
+    period = max(1, 2 * (length - 1))
+    i = (torch.arange(count) - start) % period
+    return torch.where(i < length, i, period - i)
+
+
+def pad(x: Tensor, stride: int, least: int = LEAST) -> tuple[Tensor, tuple[slice, slice]]:
+    """Mirror [B, C, H, W] up to multiples of `stride`; also the slices that cut the original out again."""
+    indices, window = [], []
+    for length in x.shape[-2:]:
+        whole = -(-max(length, least) // stride) * stride
+        start = (whole - length) // 2
+        indices.append(reflect(length, start, whole).to(x.device))
+        window.append(slice(start, start + length))
+    return x[..., indices[0], :][..., indices[1]], (window[0], window[1])
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return device.type == "cpu" and bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
+class Pipeline:
+    """`Pipeline.from_pretrained("sketch-to-emoji")(image="drawing.png")[0].save("emoji.png")`"""
+
+    def __init__(self, task: Task, *, name: str = "the model", bf16: bool = False):
+        """task: in eval mode, on its device. bf16: run convolutions and matrix products in bfloat16."""
+        self.task, self.name, self.bf16 = task, name, bf16
+        self.device = next(task.parameters()).device
+        self.whole_pixels, self.core = WHOLE_PIXELS, tiling.CORE
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | Path, device: str | torch.device | None = None, precision: Precision = "auto"
+    ) -> "Pipeline":
+        """A model by name (in `pretrained/`, then `runs/`), by folder, or by Hub id (`owner/name`).
+
+        device: default an accelerator where there is one. precision: auto is bf16 where the processor is fast
+        at it and the model's config.json says that it was measured to hold 40 dB against fp32.
+        Raises UserError where there is no such model.
+        """
+        folder = locate(model)
+        if device is None:
+            device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+        try:
+            device = torch.device(device)
+            task = read_model(folder, device)
+        except (
+            RuntimeError,
+            AssertionError,
+        ) as error:  # an unknown name; a device this machine does not have
+            raise UserError(f"device {device}: {str(error).splitlines()[0]}; try cpu") from None
+        task.requires_grad_(False)
+        if precision == "auto":
+            measured = json.loads((folder / "config.json").read_text()).get("bf16_psnr") or 0
+            bf16 = measured >= ENOUGH_DECIBELS and bf16_is_fast(device)
+        else:
+            bf16 = precision == "bf16"
+        return cls(task, name=folder.name, bf16=bf16)
+
+    @property
+    def takes(self) -> str:
+        """What it needs: "image" or "noise"."""
+        return self.task.takes
+
+    @property
+    def directions(self) -> dict[str, str]:
+        """Human label of each direction, e.g. `{"line → openmoji": "AtoB"}`, the default first."""
+        a, b = (self.task.info.names.get(key, key.upper()) for key in ("a", "b"))
+        return {f"{a} → {b}" if d == "AtoB" else f"{b} → {a}": d for d in self.task.directions}
+
+    def __call__(
+        self,
+        image: Source | Sequence[Source] | None = None,
+        *,
+        n: int | None = None,
+        direction: str = "AtoB",
+        seed: int = 0,
+        work_size: int | None = None,
+        keep_alpha: bool = True,
+    ) -> list[Image.Image]:
+        """Translate `image` (a file, bytes, a Pillow image or a list), or draw `n` pictures from noise.
+
+        Same seed, same pictures. Raises UserError for what is no picture or does not suit the model.
+        """
+        if self.takes == "noise":
+            if image is not None:
+                raise UserError(f"{self.name} makes pictures from noise and takes none; give n= and seed=")
+            return [images.to_image(picture.tensor) for picture in self.sample(n or 1, seed=seed)]
+        if image is None:
+            raise UserError(f"{self.name} translates pictures; give image=")
+        sources = list(image) if isinstance(image, list | tuple) else [image]
+        pictures = (s if isinstance(s, Picture) else images.decode(s) for s in sources)
+        options = dict(direction=direction, seed=seed, work_size=work_size, keep_alpha=keep_alpha)
+        done = (self.translate(picture, **options) for picture in pictures)
+        return [images.to_image(picture.tensor, picture) for picture in done]
+
+    def translate(
+        self,
+        picture: Picture,
+        *,
+        direction: str = "AtoB",
+        seed: int = 0,
+        work_size: int | None = None,
+        keep_alpha: bool = True,
+        progress: Progress | None = None,
+    ) -> Picture:
+        """One picture, of any size, to one of the same size, alpha, bit depth and format.
+
+        Colours are the model's: one that learned colour pictures colours a grey one.
+        work_size: bring the shorter side to so many pixels on the way in, and the result back to full size.
+        keep_alpha: False lays the picture on white for good, for models that change its outline.
+        progress: called with (tiles done, tiles in all).
+        """
+        self._check("image")
+        if direction not in self.task.directions:
+            known = list(self.task.directions)
+            hint = nearest(direction, known) or ";"
+            raise UserError(f"{self.name} has no direction {direction!r}{hint} it has {', '.join(known)}")
+        channels = self.task.info.channels["a" if direction == "AtoB" else "b"]
+        x = images.with_channels(picture, channels)
+        if work_size:
+            scale = work_size / min(picture.size)
+            size = [max(1, round(side * scale)) for side in x.shape[-2:]]
+            x = F.interpolate(x, size, mode="bicubic", antialias=True).clamp(-1, 1)
+        x, window = pad(x, self.task.stride)
+        y = self._generate(x, direction, seed, progress)
+        grow = y.shape[-1] // x.shape[-1]  # 1, or the factor of a model that enlarges
+        y = y[(..., *(slice(grow * cut.start, grow * cut.stop) for cut in window))]
+        if work_size:
+            width, height = picture.size
+            y = F.interpolate(y, (grow * height, grow * width), mode="bicubic", antialias=True).clamp(-1, 1)
+        return dataclasses.replace(picture, tensor=y, alpha=picture.alpha if keep_alpha else None)
+
+    def _generate(self, x: Tensor, direction: str, seed: int, progress: Progress | None) -> Tensor:
+        """[1, C, H, W] padded to the stride -> [1, C', gH, gW] on the CPU; in tiles where it is large."""
+
+        def generate(part: Tensor) -> Tensor:
+            with self._inference():
+                part = part.to(self.device).contiguous(memory_format=torch.channels_last)
+                return self._finite(self.task.generate(part, direction=direction))
+
+        with self._reproducible(seed):
+            if x.shape[-2] * x.shape[-1] <= self.whole_pixels:
+                y = generate(x)
+                if progress:
+                    progress(1, 1)
+                return y
+            stride, side = self.task.stride, max(LEAST, self.task.stride)
+            margin = tiling.reach(self.task, lambda: generate(x[..., :side, :side]), side)
+            core = self.core
+            while True:
+                try:
+                    with self._inference():
+                        return tiling.tiled(
+                            self.task,
+                            generate,
+                            x,
+                            stride=stride,
+                            margin=min(margin, tiling.FARTHEST),
+                            core=core,
+                            group_pixels=tiling.GROUP_PIXELS * (2 if self.bf16 else 1),
+                            progress=progress,
+                        )
+                except torch.OutOfMemoryError:
+                    if core <= 128:
+                        raise
+                    core //= 2
+
+    def sample(self, n: int, *, seed: int = 0) -> list[Picture]:
+        """`n` pictures from noise; the first k of them are those of `sample(k)` with the same seed."""
+        self._check("noise")
+        generator = torch.Generator().manual_seed(seed)
+        pictures = []
+        while len(pictures) < n:
+            count = min(NOISE_BATCH, n - len(pictures))
+            noise = [torch.randn(self.task.noise_shape, generator=generator) for _ in range(count)]
+            with self._reproducible(seed), self._inference():
+                batch = self._finite(self.task.generate(torch.stack(noise).to(self.device)))
+            pictures += [Picture(tensor=x[None], bits=self.task.info.bits) for x in batch]
+        return pictures
+
+    def _check(self, takes: str) -> None:
+        if self.takes != takes:
+            use = {"image": "python -m translate image", "noise": "python -m translate sample"}.get(
+                self.takes
+            )
+            raise UserError(
+                f"{self.name} takes {self.takes}, not {takes}" + (f"; use `{use}`" if use else "")
+            )
+
+    @contextlib.contextmanager
+    def _reproducible(self, seed: int) -> Iterator[None]:
+        """Inside, torch's random state follows from the seed; no memory left becomes a sentence."""
+        try:
+            with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+                torch.manual_seed(seed)
+                yield
+        except (RuntimeError, MemoryError) as error:
+            if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "allocate memory" not in str(
+                error
+            ):
+                raise
+            raise UserError("the picture does not fit in memory; make it smaller") from None
+
+    @contextlib.contextmanager
+    def _inference(self) -> Iterator[None]:
+        """Per thread: no autograd, the chosen precision."""
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            yield
+
+    def _finite(self, y: Tensor) -> Tensor:
+        y = y.float().cpu()
+        if not torch.isfinite(y).all():
+            raise UserError(
+                f"{self.name} gave values that are no numbers: its training went wrong; train it again"
+            )
+        return y.clamp_(-1, 1)

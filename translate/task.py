@@ -1,0 +1,139 @@
+"""One method = one file of `models/` = one Task."""
+
+import contextlib
+import copy
+import importlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from translate.config import RunConfig, UserError, check_task, tasks
+
+__all__ = ["DataInfo", "Task", "UserError", "find", "names"]
+
+names = tasks
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInfo:
+    """What a method must know of its data; saved with the model, so that inference needs no data."""
+
+    kind: str  # "images" "paired" "unpaired" "labels" ...
+    name: str  # what --data said
+    count: int  # samples
+    channels: dict[str, int]  # {"a": 3, "b": 3} or {"image": 1}
+    bits: int = 8
+    classes: tuple[str, ...] = ()
+    names: dict[str, str] = field(
+        default_factory=dict
+    )  # human names of the domains: {"a": "line", "b": "openmoji"}
+    split: str = "train"
+
+
+class Task(nn.Module):
+    """A method: its networks, its training step, its inference.
+
+    All learning state is a parameter, a buffer or an optimizer; everything else is a function of (config, t).
+    """
+
+    Config: type[RunConfig] = RunConfig
+    data: str  # the kind of data it learns from
+    takes: str  # what generate() needs: "image" "noise" "label" "text"
+    exported: tuple[str, ...]  # submodules that inference needs
+    directions: tuple[str, ...] = ("AtoB",)
+    stride: int = 1  # inputs' height and width must be a multiple
+    noise_shape: tuple[int, ...] = ()  # of one sample, where takes == "noise"
+
+    def __init__(self, config: RunConfig, info: DataInfo):
+        super().__init__()
+        self.config, self.info = config, info
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One optimizer per network that `step` updates; `update(name, loss)` uses them by name."""
+        raise TypeError(f"{type(self).__name__} must define optimizers()")
+
+    def step(self, batch: dict, t: int, update: Callable) -> dict[str, Tensor]:
+        """The paper's algorithm box for update `t`; returns detached scalars to log."""
+        raise TypeError(f"{type(self).__name__} must define step()")
+
+    def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
+        """Inference: [B, C, H, W] (or noise [B, *noise_shape]) to pictures [B, C', H', W'] in [-1, 1]."""
+        raise TypeError(f"{type(self).__name__} must define generate()")
+
+    @classmethod
+    def tiny(cls) -> RunConfig:
+        """Settings that train in seconds on a CPU, for tests."""
+        raise TypeError(f"{cls.__name__} must define tiny()")
+
+    def lr_scale(self, t: int) -> float:
+        """Factor on the learning rate at update `t`, in closed form.
+
+        linear: 1 over the first half, then down to 0 (CycleGAN: 100 epochs + 100 epochs of decay).
+        """
+        T = self.config.steps
+        if self.config.lr_schedule == "linear":
+            return min(1.0, 2.0 * (1.0 - t / T))
+        if self.config.lr_schedule == "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * t / T))
+        return 1.0
+
+    def preview(self, batch: dict) -> dict[str, Tensor]:
+        """Columns of a preview picture: input, output and, where there is one, the truth."""
+        if self.takes == "noise":
+            generator = torch.Generator().manual_seed(0)
+            noise = torch.randn(len(batch["index"]), *self.noise_shape, generator=generator)
+            return {"output": self.generate(noise.to(next(self.parameters()).device))}
+        columns = {}
+        for direction in self.directions:
+            source, target = ("a", "b") if direction == "AtoB" else ("b", "a")
+            columns[f"{source} input"] = batch[source]
+            columns[f"{direction} output"] = self.generate(batch[source], direction=direction)
+            if self.data == "paired":
+                columns["truth"] = batch[target]
+        return columns
+
+    # --- moving average of the exported weights -------------------------------------------------------------
+
+    def keep_average(self) -> None:
+        """Start the moving average (Polyak 1992; `--ema`) as copies of the exported submodules."""
+        self.averaged = nn.ModuleDict({name: copy.deepcopy(getattr(self, name)) for name in self.exported})
+        self.averaged.requires_grad_(False)
+
+    @torch.no_grad()
+    def update_average(self, t: int) -> None:
+        """w̄ <- β w̄ + (1 - β) w with β = min(decay, (1 + t) / (10 + t)): young averages forget the start quickly."""
+        beta = min(self.config.ema, (1 + t) / (10 + t))
+        for name in self.exported:
+            mean, live = self.averaged[name], getattr(self, name)
+            torch._foreach_lerp_(list(mean.parameters()), list(live.parameters()), 1 - beta)
+            for kept, new in zip(mean.buffers(), live.buffers(), strict=True):
+                kept.copy_(new)
+
+    @contextlib.contextmanager
+    def using_average(self) -> Iterator[None]:
+        """Inside, the exported names stand for their moving averages (where `--ema` keeps any)."""
+        if not hasattr(self, "averaged"):
+            yield
+            return
+        live = {name: getattr(self, name) for name in self.exported}
+        try:
+            for name in self.exported:
+                setattr(self, name, self.averaged[name])
+            yield
+        finally:
+            for name, module in live.items():
+                setattr(self, name, module)
+
+
+def find(name: str) -> type[Task]:
+    """Import `models/<name>.py` and return its Task. Raises UserError naming the nearest method."""
+    check_task(name)
+    module = importlib.import_module(f"models.{name}")
+    return next(
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__
+    )

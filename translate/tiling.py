@@ -1,0 +1,237 @@
+"""Pictures larger than memory: overlapping tiles that agree as if the network had seen the whole.
+
+Two things tie a pixel of the output to pixels far away. Convolutions reach as far as their receptive field:
+each tile brings that much context, which is thrown away afterwards. Instance and group norm take mean and
+variance over the whole picture: a group of tiles walks through the network in step, meets at every norm and
+pools its statistics there (Chan et al. 1979, STAN-CS-79-773). Where all tiles fit in one group the result is
+the untiled one; else the first group is spread over the picture and the other tiles use its statistics.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CORE = 1024  # pixels a tile adds to the result, per side
+BLEND = 32  # pixels over which neighbours fade into each other, around each seam
+FARTHEST = 256  # context is cut here: a U-Net's receptive field is the whole picture
+GROUP_PIXELS = (
+    9_000_000  # in step at once, context included: 64 float32 channels of so many pixels are 2.3 GB
+)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Where a tile lies in the padded picture, per axis (rows, columns)."""
+
+    core: tuple[slice, slice]  # its share: the cores of all tiles are a partition
+    whole: tuple[slice, slice]  # with context
+
+    def inner(self, height: int, width: int) -> tuple[slice, slice]:
+        """The core in a feature map [.., height, width] of the tile."""
+        parts = []
+        for core, whole, length in zip(self.core, self.whole, (height, width), strict=True):
+            side = whole.stop - whole.start
+            parts.append(slice(*((edge - whole.start) * length // side for edge in (core.start, core.stop))))
+        return parts[0], parts[1]
+
+
+def plan(height: int, width: int, core: int, margin: int) -> list[Tile]:
+    """Tiles that cover [height, width]. No context beyond the picture: the network pads its border itself."""
+
+    def cuts(length: int) -> list[tuple[slice, slice]]:
+        starts = range(0, length, core)
+        cores = [slice(start, min(start + core, length)) for start in starts]
+        return [(c, slice(max(0, c.start - margin), min(length, c.stop + margin))) for c in cores]
+
+    return [Tile((r, c), (rr, cc)) for r, rr in cuts(height) for c, cc in cuts(width)]
+
+
+def is_spatial_norm(module: nn.Module) -> bool:
+    """Whether it normalises over the picture: group norm, or an instance norm of torch's or ours."""
+    return isinstance(module, nn.GroupNorm | nn.InstanceNorm2d) or type(module).__name__ == "InstanceNorm"
+
+
+def reach(network: nn.Module, run: Callable[[], object], side: int) -> int:
+    """How far an output pixel sees, in pixels: the sum over the convolutions in `run` on a side x side input.
+
+    Parallel branches are added up, so it is an upper bound.
+    """
+    total = 0.0
+
+    def count(module, inputs, output):
+        nonlocal total
+        if isinstance(module, nn.ConvTranspose2d):
+            total += (module.kernel_size[0] / module.stride[0] / 2) * side / inputs[0].shape[-1]
+        else:
+            total += (module.kernel_size[0] - 1) / 2 * module.dilation[0] * side / inputs[0].shape[-1]
+
+    kinds = nn.Conv2d | nn.ConvTranspose2d
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, kinds)]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return int(total + 1)
+
+
+class InStep:
+    """Runs tiles as threads of which one works at a time; at every norm each waits until all have arrived."""
+
+    def __init__(self, tiles: list[Tile], known: list[tuple[Tensor, Tensor]] | None = None):
+        """known: (mean, variance) of each norm in the order of calls, instead of pooling them."""
+        self.tiles, self.known = tiles, known
+        self.pooled: list[tuple[Tensor, Tensor]] = []
+        self.local = threading.local()
+        self.turns = [threading.Semaphore(0) for _ in tiles]
+        self.back = threading.Semaphore(0)
+        self.arrived: list[
+            tuple[int, Tensor, Tensor]
+        ] = []  # (values, mean, variance) of each tile at this norm
+        self.failure: BaseException | None = None
+
+    def run(self, work: Callable[[int], Tensor]) -> Iterator[tuple[int, Tensor]]:
+        """Yields (index, work(index)) as tiles finish."""
+        finished: dict[int, Tensor] = {}
+
+        def thread(index: int) -> None:
+            self.turns[index].acquire()
+            try:
+                if self.failure is None:
+                    self.local.index, self.local.count = index, 0
+                    finished[index] = work(index)
+            except BaseException as error:  # handed to the caller below
+                self.failure = self.failure or error
+            alive.remove(index)
+            self.back.release()
+
+        alive = list(range(len(self.tiles)))
+        for index in alive:
+            threading.Thread(target=thread, args=(index,), daemon=True).start()
+        try:
+            while alive:
+                for index in list(alive):
+                    self.turns[index].release()
+                    self.back.acquire()
+                    if self.failure is not None:
+                        raise self.failure
+                    if index in finished:
+                        yield index, finished.pop(index)
+                if self.arrived:
+                    self.pooled.append(pool(self.arrived))
+                    self.arrived = []
+        finally:  # also where the caller stops asking: let the waiting threads end
+            self.failure = self.failure or InterruptedError("stopped")
+            for index in list(alive):
+                self.turns[index].release()
+
+    def norm(self, x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+        """Mean and variance [C] that this tile's x [1, C, h, w] is to be normalised with."""
+        at = self.local.count
+        self.local.count += 1
+        if self.known is not None:
+            return self.known[at]
+        rows, columns = self.tiles[self.local.index].inner(*x.shape[-2:])
+        values = x[..., rows, columns].float().reshape(groups, -1)
+        variance, mean = torch.var_mean(values, 1, correction=0)
+        self.arrived.append((values.shape[1], mean, variance))
+        del values
+        self.back.release()
+        self.turns[self.local.index].acquire()
+        if self.failure is not None:
+            raise self.failure
+        return tuple(value.repeat_interleave(x.shape[1] // groups) for value in self.pooled[at])
+
+    @contextlib.contextmanager
+    def norms_of(self, network: nn.Module) -> Iterator[None]:
+        """Inside, the network's norms over the picture ask here for their statistics."""
+
+        def shared(module: nn.Module) -> Callable[[Tensor], Tensor]:
+            weight, bias, eps = (getattr(module, name, None) for name in ("weight", "bias", "eps"))
+
+            def forward(x: Tensor) -> Tensor:
+                groups = getattr(module, "num_groups", x.shape[1])
+                mean, variance = self.norm(x, groups)
+                return F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps or 1e-5)
+
+            return forward
+
+        norms = [module for module in network.modules() if is_spatial_norm(module)]
+        for module in norms:
+            module.forward = shared(module)
+        try:
+            yield
+        finally:
+            for module in norms:
+                del module.forward
+
+
+def pool(parts: list[tuple[int, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the union, from (count, mean, variance) of disjoint parts."""
+    total = sum(count for count, _, _ in parts)
+    mean = sum(m.double() * count for count, m, _ in parts) / total
+    variance = sum((v.double() + (m.double() - mean) ** 2) * count for count, m, v in parts) / total
+    return mean.float(), variance.float()
+
+
+def tiled(
+    network: nn.Module,
+    generate: Callable[[Tensor], Tensor],
+    x: Tensor,
+    *,
+    stride: int,
+    margin: int,
+    core: int = CORE,
+    group_pixels: int = GROUP_PIXELS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """generate([1, C, H, W]) on tiles, put together to [1, C', gH, gW] on the CPU; g is 1 or the enlargement.
+
+    network: whose norms are shared. H and W: multiples of `stride`. margin: how far an output pixel sees.
+    """
+    margin, blend = -(-(margin + BLEND // 2) // stride) * stride, BLEND // 2
+    core = max(1, core // stride) * stride
+    tiles = plan(*x.shape[-2:], core, margin)
+    size = max((t.whole[0].stop - t.whole[0].start) * (t.whole[1].stop - t.whole[1].start) for t in tiles)
+    every = -(-len(tiles) // max(1, group_pixels // size))
+    spread = [*range(0, len(tiles), every)]
+    rest = [i for i in range(len(tiles)) if i not in spread]
+    out = weights = torch.empty(0)
+    done, known = 0, None
+    for members in [spread, *([i] for i in rest)]:
+        step = InStep([tiles[i] for i in members], known)
+        with step.norms_of(network):
+            pieces = step.run(lambda j, members=members: generate(x[(..., *tiles[members[j]].whole)]))
+            for j, y in pieces:
+                tile = tiles[members[j]]
+                grow = y.shape[-1] // (tile.whole[1].stop - tile.whole[1].start)
+                if not out.numel():
+                    out = torch.zeros(1, y.shape[1], *(grow * side for side in x.shape[-2:]))
+                    weights = torch.zeros(1, 1, *out.shape[-2:])
+                place, part, weight = fade(tile, out.shape[-2:], grow, blend)
+                out[(..., *place)] += y[(..., *part)].float().cpu() * weight
+                weights[(..., *place)] += weight
+                done += 1
+                if progress:
+                    progress(done, len(tiles))
+        known = step.pooled if known is None else known
+    return out.div_(weights)
+
+
+def fade(tile: Tile, size: tuple[int, int], grow: int, blend: int) -> tuple[list[slice], list[slice], Tensor]:
+    """Where a tile goes in the result, which part of it, and its weight there: 1, falling over the seams."""
+    place, part, ramps = [], [], []
+    for core, whole, length in zip(tile.core, tile.whole, size, strict=True):
+        start, stop = max(0, core.start - blend) * grow, min(length, (core.stop + blend) * grow)
+        place.append(slice(start, stop))
+        part.append(slice(start - whole.start * grow, stop - whole.start * grow))
+        position = torch.arange(start, stop) + 0.5
+        rise = (position - core.start * grow) / (2 * blend * grow) + 0.5 if core.start else torch.ones(1)
+        fall = (core.stop * grow - position) / (2 * blend * grow) + 0.5 if core.stop * grow < length else rise
+        ramps.append(torch.minimum(rise, fall).clamp(max=1).expand(stop - start))
+    return place, part, ramps[0][:, None] * ramps[1]
