@@ -54,11 +54,7 @@ class CycleGAN(Task):
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
         c, a, b = config, info.channels["a"], info.channels["b"]
-        self.stride = pix2pix.STRIDE[c.generator]
-        if c.size % self.stride:
-            raise UserError(
-                f"--generator {c.generator} needs --size in multiples of {self.stride}, not {c.size}"
-            )
+        self.stride = pix2pix.stride_of(c)
         if c.identity and a != b:
             raise UserError(
                 f"--identity {c.identity} needs equal channels, but A has {a} and B has {b}: set --identity 0"

@@ -1,9 +1,9 @@
 """DCGAN: the first stable convolutional GAN (Radford et al. 2016, arXiv 1511.06434).
 
-    min_G max_D  E log D(x) + E log(1 - D(G(z))),  z uniform or normal                 (Goodfellow et al. 2014, eq. 1)
+    min_G max_D  E log D(x) + E log(1 - D(G(z)))                       (Goodfellow et al. 2014, eq. 1)
 
-G maximises log D(G(z)), as everybody trains it. Strided convolutions, batch norm except at G's output and D's
-input, ReLU in G, leaky ReLU in D, tanh at the end (section 3). Deviation: z is normal, not uniform in [-1, 1].
+G maximises log D(G(z)), as everybody trains it. Strided convolutions, batch norm except at G's output and
+D's input, ReLU in G, leaky ReLU in D, tanh at the end (section 3). Deviation: z is normal, not uniform.
 """
 
 from dataclasses import dataclass

@@ -5,9 +5,9 @@
     p(x|z) = N(x; d(z), s² I), so -log p(x|z) = ‖x - d(z)‖² / (2 s²) + const, a sum over pixels
     z = μ + σ ⊙ ε, ε ~ N(0, I)                                                                  (section 2.4)
 
-Two lectures are corrected here: one subtracts the KL term (it is added); one calls the encoder's output log σ in
-the sampling and treats it as log σ² in the KL (here it is log σ² in both). Deviation: convolutions for pictures
-(the networks of DCGAN) where the paper has one hidden layer.
+Two lectures are corrected here: one subtracts the KL term (it is added); one takes the encoder's output as
+log σ in the sampling and as log σ² in the KL (here it is log σ² in both). Deviation: convolutions for
+pictures (the networks of DCGAN) where the paper has one hidden layer.
 """
 
 from dataclasses import dataclass

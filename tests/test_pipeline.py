@@ -155,8 +155,11 @@ def test_work_size(folder):
     seen = []
     generate = pipeline.task.generate
     pipeline.task.generate = lambda x, direction: seen.append(x.shape) or generate(x, direction)
-    [out] = pipeline(image=noise(300, 200), work_size=128)
-    assert out.size == (300, 200) and seen == [(1, 3, 128, 256)]
+    for work_size in (None, 0, 200):
+        [out] = pipeline(image=noise(300, 200), work_size=work_size)
+        assert out.size == (300, 200)
+    assert [tuple(shape[-2:]) for shape in seen] == [(128, 128), (256, 384), (256, 256)]
+    assert pipeline.usual_size == 128 and Pipeline.from_pretrained(folder / "rgb").usual_size == 0
 
 
 def test_bf16_is_close_to_fp32(folder):
@@ -181,10 +184,10 @@ def test_bf16_is_close_to_fp32(folder):
 def test_tiles_equal_the_whole(tmp_path, settings):
     pipeline = Pipeline.from_pretrained(model(tmp_path / "m", **settings))
     picture = images.decode(noise(300, 200))
-    whole = pipeline.translate(picture).tensor
+    whole = pipeline.translate(picture, work_size=0).tensor
     seen = []
     pipeline.whole_pixels, pipeline.core = 0, 64
-    tiles = pipeline.translate(picture, progress=lambda *at: seen.append(at)).tensor
+    tiles = pipeline.translate(picture, work_size=0, progress=lambda *at: seen.append(at)).tensor
     assert tiles.shape == whole.shape and len(seen) > 5 and seen[-1][0] == seen[-1][1] == len(seen)
     assert (tiles - whole).abs().max() < 1 / 255 / 4
 

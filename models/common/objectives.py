@@ -1,7 +1,7 @@
 """Adversarial games and their regularisers. Everything is minimised; D returns logits of any shape, averaged.
 
-Each game has `discriminate(real, fake)`, the loss of D, and `fool(fake, real)`, the loss of G. Write σ for the
-sigmoid and ζ(x) = log(1 + eˣ), so that -log σ(x) = ζ(-x) and -log(1 - σ(x)) = ζ(x).
+Each game has `discriminate(real, fake)`, the loss of D, and `fool(fake, real)`, the loss of G. Write σ for
+the sigmoid and ζ(x) = log(1 + eˣ), so that -log σ(x) = ζ(-x) and -log(1 - σ(x)) = ζ(x).
 """
 
 from collections.abc import Callable
@@ -70,7 +70,7 @@ class Hinge:
 
 
 class RelativisticPairing:
-    """Jolicoeur-Martineau 2018 (arXiv 1807.00734), eq. 8 with the logistic f: is this real more real than this fake?
+    """Jolicoeur-Martineau 2018 (arXiv 1807.00734), logistic: is this real picture more real than this fake?
 
     Stable together with R1 and R2 (Huang et al. 2024, arXiv 2501.05441).
     """

@@ -1,4 +1,4 @@
-"""A history of generated pictures for the discriminator (Shrivastava et al. 2017, arXiv 1612.07828, section 2.3)."""
+"""A history of generated pictures for the discriminator (Shrivastava et al. 2017, arXiv 1612.07828, 2.3)."""
 
 import torch
 import torch.distributed as dist
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 class Pool(nn.Module):
     """The last pictures G made. `pool(fakes)` stores them and answers, one time in two, with older ones.
 
-    The history is a buffer, so it is saved and resumed. All processes keep the same history: what each makes is
-    gathered, in rank order, which also makes two processes of batch 4 equal one of batch 8.
+    The history is a buffer, so it is saved and resumed. All processes keep the same history: what each makes
+    is gathered, in rank order, which also makes two processes of batch 4 equal one of batch 8.
     """
 
     def __init__(self, size: int, picture: tuple[int, int, int], seed: int):

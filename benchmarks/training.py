@@ -1,0 +1,135 @@
+"""Step time, images/s, peak memory, share of the convolution limit: `python -m benchmarks.training`.
+
+The limit is the forward pass of a 3x3 convolution, 256 -> 256 channels, 64x64, batch 4, measured in the same
+run right before and after each case (the mean of both counts). The work of a step is that of the published
+implementations, whatever ours leaves out: 1,879 GFLOP for CycleGAN (ResNet-9, 256 px, batch 1, with identity
+loss), 87 GFLOP a picture for pix2pix (U-Net 256, PatchGAN 70).
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+CASES = {  # name: (task, batch size, GFLOP a step)
+    "CycleGAN ResNet-9 256 px, batch 1": ("cyclegan", 1, 1879),
+    "pix2pix U-Net 256 px, batch 1": ("pix2pix", 1, 87),
+    "pix2pix U-Net 256 px, batch 4": ("pix2pix", 4, 4 * 87),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    precisions: tuple[str, ...] = ("bf16", "no")  # mixed precision to measure: bf16, no (float32)
+    steps: int = 8  # measured steps per case; the median counts
+    output: Path | None = None  # write the numbers as JSON here
+
+
+def convolution_limit(dtype) -> float:
+    """GFLOP/s of the best of 20 forward passes."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    conv = torch.nn.Conv2d(256, 256, 3, padding=1, bias=False).to(device, dtype)
+    x = torch.randn(4, 256, 64, 64, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    best = float("inf")
+    with torch.inference_mode():
+        for i in range(23):
+            start = clock()
+            conv(x)
+            best = min(best, clock() - start) if i > 2 else best
+    return 4 * 64 * 64 * 256 * 256 * 9 * 2 / best / 1e9
+
+
+def clock() -> float:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def measure(name: str, precision: str, steps: int) -> dict:
+    """One case, in this process (a fresh one, so that the peak memory is the case's own)."""
+    from translate import allocator
+
+    allocator.tune()
+    import torch
+    from accelerate import Accelerator
+
+    from translate.loop import Update, precision_of
+    from translate.stream import to_device
+    from translate.task import DataInfo, find
+
+    task_name, batch_size, gflop = CASES[name]
+    task_class = find(task_name)
+    config = replace(task_class.Config(), batch_size=batch_size, mixed_precision=precision)
+    accelerator = Accelerator()
+    device = accelerator.device
+    dtype = precision_of(config, device)
+    before = convolution_limit(dtype or torch.float32)
+    torch.manual_seed(0)
+    info = DataInfo(kind=task_class.data, name="noise", count=1, channels={"a": 3, "b": 3})
+    task = task_class(config, info).to(device)
+    update = Update(task, config, accelerator, dtype)
+    shape = (batch_size, 3, config.size, config.size)
+    batch = to_device({key: torch.rand(shape) * 2 - 1 for key in ("a", "b")}, device)
+    times = []
+    for t in range(steps + 3):  # the first ones build kernels and grow the heap
+        start = clock()
+        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+            task.step(batch, t, update)
+        times.append(clock() - start)
+    seconds = sorted(times[3:])[steps // 2]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if device.type == "cuda":
+        memory = torch.cuda.max_memory_allocated() / 2**30
+    limit = (before + convolution_limit(dtype or torch.float32)) / 2
+    return {
+        "case": name,
+        "precision": precision,
+        "seconds": seconds,
+        "images/s": batch_size / seconds,
+        "peak GiB": memory,
+        "limit GFLOP/s": limit,
+        "share": gflop / seconds / limit,
+    }
+
+
+def main(settings: Settings) -> None:
+    rows = []
+    print("| case | precision | s / step | images/s | peak GiB | limit GFLOP/s | share of the limit |")
+    print("|---|---|---|---|---|---|---|")
+    for precision in settings.precisions:
+        for name in CASES:
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.training",
+                "--case",
+                name,
+                precision,
+                str(settings.steps),
+            ]
+            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            row = json.loads(printed.splitlines()[-1])
+            rows.append(row)
+            print(
+                f"| {name} | {precision} | {row['seconds']:.3f} | {row['images/s']:.2f} | {row['peak GiB']:.2f} "
+                f"| {row['limit GFLOP/s']:.0f} | {row['share']:.1%} |",
+                flush=True,
+            )
+    if settings.output:
+        settings.output.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--case"]:
+        print(json.dumps(measure(sys.argv[2], sys.argv[3], int(sys.argv[4]))))
+    else:
+        import tyro
+
+        main(tyro.cli(Settings, description=__doc__))

@@ -1,0 +1,115 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from models.common.layers import (
+    InstanceNorm,
+    ReflectionPad,
+    ResNetGenerator,
+    ToPicture,
+    init_normal,
+    upsample,
+)
+from models.common.pool import Pool
+
+
+def test_instance_norm_is_the_formula():
+    x = torch.randn(3, 5, 7, 6) * 4 + 2
+    mean, variance = x.mean((2, 3), keepdim=True), x.var((2, 3), keepdim=True, unbiased=False)
+    expected = (x - mean) / (variance + 1e-5).sqrt()
+    for layout in (torch.contiguous_format, torch.channels_last):
+        torch.testing.assert_close(InstanceNorm()(x.contiguous(memory_format=layout)), expected)
+
+
+def test_instance_norm_has_first_and_second_derivatives():
+    x = torch.randn(2, 3, 4, 5, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(InstanceNorm(), (x,))
+    assert torch.autograd.gradgradcheck(InstanceNorm(), (x,))
+
+
+def test_reflection_pad_keeps_bfloat16_under_autocast():
+    x = torch.arange(4.0).reshape(1, 1, 2, 2).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        padded = ReflectionPad(1)(x)
+    assert padded.dtype == torch.bfloat16
+    assert padded[0, 0].tolist() == [[3, 2, 3, 2], [1, 0, 1, 0], [3, 2, 3, 2], [1, 0, 1, 0]]
+
+
+@pytest.mark.parametrize("size", [(8, 12), (7, 9), (7, 8)])
+def test_to_picture_is_a_plain_convolution(size):
+    x = torch.randn(2, 5, size[0] + 6, size[1] + 6, requires_grad=True)
+    layer = ToPicture(5, 3, 7)
+    expected = F.conv2d(x, layer.weight, layer.bias)
+    torch.testing.assert_close(layer(x), expected)
+    towards = torch.randn_like(expected)
+    wanted = torch.autograd.grad(expected, (x, layer.weight, layer.bias), towards)
+    for got, want in zip(
+        torch.autograd.grad(layer(x), (x, layer.weight, layer.bias), towards), wanted, strict=True
+    ):
+        torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [3, 4])
+@pytest.mark.parametrize("kind", ["transposed", "resize"])
+def test_upsample_doubles(kind, kernel):
+    assert upsample(kind, 6, 4, kernel)(torch.randn(1, 6, 5, 7)).shape == (1, 4, 10, 14)
+
+
+def test_resize_upsampling_leaves_no_checkerboard():
+    """A flat input gives a flat interior; a random transposed convolution does not."""
+    flat = torch.ones(1, 4, 8, 8)
+
+    def unevenness(kind):
+        torch.manual_seed(0)
+        return upsample(kind, 4, 1)(flat)[..., 2:-2, 2:-2].std().item()
+
+    assert unevenness("resize") < 1e-6 < 1e-2 < unevenness("transposed")
+
+
+def test_resnet_generator_is_the_published_network():
+    """Zhu et al. 2017, 9 blocks: 11.378 M weights and biases; a norm makes all biases but the last idle."""
+    G = ResNetGenerator(3, 3, 64, 9, "instance", "transposed")
+    weights = sum(p.numel() for name, p in G.named_parameters() if name.endswith("weight"))
+    biases = 64 + 128 + 256 + 18 * 256 + 128 + 64 + 3
+    assert weights + biases == 11_378_179
+    assert G(torch.randn(1, 3, 16, 20)).shape == (1, 3, 16, 20)
+
+
+def test_init_normal():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(16, 64, 5), torch.nn.BatchNorm2d(64))
+    init_normal(net)
+    assert net[0].weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert net[0].bias.abs().sum() == 0
+    assert net[1].weight.mean().item() == pytest.approx(1.0, abs=0.02) and net[1].weight.std() > 0.01
+
+
+def test_pool_fills_then_answers_half_the_time_with_older_pictures():
+    pool = Pool(4, (1, 2, 2), seed=0)
+
+    def picture(i):
+        return torch.full((1, 1, 2, 2), float(i))
+
+    assert [pool(picture(i))[0, 0, 0, 0].item() for i in range(4)] == [0, 1, 2, 3]
+    answers = [int(pool(picture(i))[0, 0, 0, 0]) for i in range(4, 204)]
+    older = [answer != i for i, answer in enumerate(answers, 4)]
+    assert 70 <= sum(older) <= 130  # 100 expected
+    assert len({a for a, old in zip(answers, older, strict=True) if old}) == sum(
+        older
+    )  # each leaves but once
+    assert all(a < i or not old for i, (a, old) in enumerate(zip(answers, older, strict=True), 4))
+
+
+def test_pool_repeats_itself_from_its_buffers_alone():
+    first, again = Pool(3, (1, 1, 1), seed=5), Pool(3, (1, 1, 1), seed=5)
+    for i in range(10):
+        first(torch.full((2, 1, 1, 1), float(i)))
+    again.load_state_dict(first.state_dict())
+    for i in range(10, 20):
+        x = torch.full((2, 1, 1, 1), float(i))
+        assert torch.equal(first(x), again(x))
+
+
+def test_pool_of_size_zero_passes_through_and_detaches():
+    x = torch.ones(1, 1, 2, 2, requires_grad=True)
+    assert torch.equal(Pool(0, (1, 2, 2), 0)(x), x) and not Pool(0, (1, 2, 2), 0)(x).requires_grad
