@@ -1,26 +1,15 @@
-"""The command line: `python -m translate image|sample|models|data ...`; `--help` behind each lists its flags."""
+"""The command line: `python -m translate image|sample|models|data ...`. Torch is imported where it works."""
 
-import glob
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from translate.catalog import HERE, entries, locate, roots
 from translate.cli import exit_code
 from translate.config import UserError, nearest
-
-# What `translate.images` writes and reads; here too, because that file needs torch and mistakes must not wait.
-WRITES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
-READS = (*WRITES, *".jfif .gif .bmp .pgm .ppm .pbm .pnm .avif .heic .heif .jp2 .mpo .apng".split())
-
-
-@dataclass(frozen=True)
-class Job:
-    source: Path
-    target: Path
+from translate.files import FORMATS, plan, write
 
 
 def image(
@@ -45,13 +34,14 @@ def image(
         direction: BtoA for models that also translate back
         overwrite: replace files that exist
         keep_alpha: no: lay transparent pictures on white for good
-        work_size: translate with the shorter side at so many pixels, then scale the result back
+        work_size: translate with the longer side at so many pixels, then scale the result back; 0: full size.
+            Default 0, but the size of training for U-Nets, which take a picture as a whole
         seed: for models with noise inside
         precision: auto: bf16 where the model's card measured that it holds
         device: cpu, cuda, ...; default the accelerator if there is one
     """
-    if work_size is not None and work_size < 1:
-        raise UserError(f"--work-size {work_size} is too small; the least is 1")
+    if work_size is not None and work_size < 0:
+        raise UserError(f"--work-size {work_size} is too small; the least is 1, and 0 is full size")
     jobs, single = plan(inputs, output)
     folder = locate(model)
 
@@ -79,7 +69,7 @@ def image(
                     keep_alpha=keep_alpha,
                     progress=lambda tile, of: bar.set_postfix_str(f"tile {tile}/{of}" if of > 1 else ""),
                 )
-                data = images.encode(result.tensor, result, images.FORMATS[job.target.suffix.lower()])
+                data = images.encode(result.tensor, result, FORMATS[job.target.suffix.lower()])
                 write(job.target, data)
             except UserError as error:
                 failed.append(str(error))
@@ -89,71 +79,10 @@ def image(
         raise UserError(failed[0])
     if len(failed) < len(jobs):
         count = len(jobs) - len(failed)
-        print(f"{output if single else f'{count} picture{"s" * (count > 1)} in {output}'}")
+        print(output if single else f"{count} {'picture' if count == 1 else 'pictures'} in {output}")
     if failed:
         print(f"{len(failed)} of {len(jobs)} pictures failed:", *failed, sep="\n  ", file=sys.stderr)
     return 1 if failed else 0
-
-
-def plan(inputs: tuple[str, ...], output: str) -> tuple[list[Job], bool]:
-    """What is read and what is written, and whether it is one picture named by itself. Raises UserError."""
-    out = Path(output)
-    found: dict[Path, Path] = {}  # file -> its place below the output folder
-    for word in inputs:
-        path = Path(word)
-        listed = sorted(map(Path, glob.glob(word, recursive=True))) if not path.exists() else [path]
-        if not listed and any(sign in word for sign in "*?["):
-            raise UserError(f"{word} matches no file")
-        for match in listed or [path]:
-            if match.is_dir():
-                inside = [p for p in sorted(match.rglob("*")) if is_picture(p, match, out)]
-                if not inside:
-                    raise UserError(f"{match} holds no pictures ({' '.join(READS[:8])} ...)")
-                for file in inside:
-                    found.setdefault(file, file.relative_to(match))
-            else:
-                found.setdefault(match, Path(match.name))
-    if not found:
-        raise UserError("no pictures given; name files, folders or globs")
-    single = len(found) == len(inputs) == 1 and not Path(inputs[0]).is_dir()
-    suffix = out.suffix.lower()
-    names_file = not out.is_dir() and not output.endswith("/") and (suffix in READS or out.exists())
-    if names_file and not single:
-        raise UserError(f"--output {output} must be a folder for several pictures")
-    if names_file and suffix not in WRITES:
-        raise UserError(f"--output {output}: the file types written are {' '.join(WRITES)}")
-    jobs, sources = [], {}
-    for file, place in found.items():
-        target = out if names_file else out / place
-        if target.suffix.lower() not in WRITES:
-            target = target.with_suffix(".png")
-        if target.resolve() == file.resolve():
-            raise UserError(f"{target} would replace the picture it is made from; choose another --output")
-        if target in sources:
-            raise UserError(f"{sources[target]} and {file} would both become {target}; translate them apart")
-        sources[target] = file
-        jobs.append(Job(file, target))
-    if clash := {job.target.resolve() for job in jobs} & {job.source.resolve() for job in jobs}:
-        raise UserError(f"{min(clash)} is both read and written; choose another --output")
-    return jobs, single
-
-
-def is_picture(path: Path, folder: Path, out: Path) -> bool:
-    """Whether a file found in a folder counts: picture suffix, not hidden, not an earlier result."""
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    earlier = out.resolve() != folder.resolve() and out.resolve() in path.resolve().parents
-    return path.suffix.lower() in READS and not hidden and not earlier and path.is_file()
-
-
-def write(target: Path, data: bytes) -> None:
-    """Put the file in place at once. Raises UserError."""
-    from translate.checkpoint import replace_file
-
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(target, lambda path: path.write_bytes(data))
-    except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror or error}") from None
 
 
 def sample(
@@ -194,7 +123,7 @@ def sample(
     tensors = [picture.tensor for picture in pipeline.sample(count, seed=seed)]
     for target, tensor in zip(targets, [*tensors, images.grid(tensors)], strict=True):
         write(target, images.encode(tensor))
-    print(f"{count} picture{'s' * (count > 1)} and grid.png in {output}")
+    print(f"{count} pictures and grid.png in {output}")
 
 
 def models() -> None:
@@ -207,9 +136,8 @@ def models() -> None:
     for entry in found:
         origin = "shipped" if entry.folder.parent == HERE / "pretrained" else "run"
         size = f"{entry.size} px" if entry.size else ""
-        print(
-            f"{entry.name:{wide}}  {entry.task:9} {size:>7} {entry.steps:>8,} steps  {origin:7}  {entry.description}"
-        )
+        facts = f"{entry.task:9} {size:>7} {entry.steps:>8,} steps  {origin:7}"
+        print(f"{entry.name:{wide}}  {facts}  {entry.description}")
 
 
 def data(path: str, *, a: str | None = None, b: str | None = None, output: str | None = None) -> None:
@@ -229,6 +157,8 @@ def data(path: str, *, a: str | None = None, b: str | None = None, output: str |
     found = report(path, a=a, b=b)
     print(found)
     if output:
+        if found.contact_sheet is None:
+            raise UserError(f"{path} holds no pictures for a contact sheet")
         import io
 
         file = io.BytesIO()

@@ -7,6 +7,7 @@ and no other EXIF is kept. 16 bits per channel survive to PNG and TIFF (see `six
 
 import dataclasses
 import io
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,13 @@ from translate.config import UserError
 
 MAX_BYTES = 512 << 20
 MAX_PIXELS = 128_000_000
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tiff"}
-READABLE = {*FORMATS, *".jfif .gif .bmp .pgm .ppm .pbm .pnm .avif .heic .heif .jp2 .mpo .apng".split()}
 # No EPS or PostScript (they run programs) and no formats without a signature (they would take any file).
 OPENED = "JPEG MPO PNG WEBP GIF TIFF BMP PPM AVIF HEIF JPEG2000".split()
 # Our own limit below is stricter and has a sentence; Pillow would only warn.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# "Corrupt EXIF data" and the like: what matters is raised when the pixels are read.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,8 +282,25 @@ def encode(tensor: Tensor, like: Picture | None = None, format: str = "PNG") -> 
         "TIFF": dict(compression="tiff_adobe_deflate"),
     }[format]
     file = io.BytesIO()
-    image.save(file, format, icc_profile=_profile(like, len(image.getbands())), **options)
+    try:
+        image.save(file, format, icc_profile=_profile(like, len(image.getbands())), **options)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{image.width} x {image.height} cannot be a {format} ({_short(error)}); use PNG"
+        ) from None
     return file.getvalue()
+
+
+def grid(tensors: list[Tensor], gap: int = 2) -> Tensor:
+    """Pictures [1, C, H, W] of one size, about as many rows as columns, as one [1, C, H', W'] on white."""
+    columns = math.ceil(math.sqrt(len(tensors)))
+    rows = math.ceil(len(tensors) / columns)
+    channels, height, width = tensors[0].shape[1:]
+    sheet = torch.ones(1, channels, rows * (height + gap) - gap, columns * (width + gap) - gap)
+    for i, tensor in enumerate(tensors):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        sheet[..., top : top + height, left : left + width] = tensor
+    return sheet
 
 
 def _quantised(tensor: Tensor, like: Picture | None, bits: int) -> np.ndarray:

@@ -37,21 +37,23 @@ def reflect(length: int, start: int, count: int) -> Tensor:
 
 def pad(x: Tensor, stride: int, least: int = LEAST) -> tuple[Tensor, tuple[slice, slice]]:
     """Mirror [B, C, H, W] up to multiples of `stride`; also the slices that cut the original out again."""
-    indices, window = [], []
-    for length in x.shape[-2:]:
+    window = []
+    for axis in (-2, -1):
+        length = x.shape[axis]
         whole = -(-max(length, least) // stride) * stride
         start = (whole - length) // 2
-        indices.append(reflect(length, start, whole).to(x.device))
+        if whole > length:
+            x = x.index_select(axis, reflect(length, start, whole).to(x.device))
         window.append(slice(start, start + length))
-    return x[..., indices[0], :][..., indices[1]], (window[0], window[1])
+    return x, (window[0], window[1])
 
 
 def bf16_is_fast(device: torch.device) -> bool:
     """Whether the processor multiplies bfloat16 in hardware."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return device.type == "cpu" and bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 class Pipeline:
@@ -103,6 +105,11 @@ class Pipeline:
         a, b = (self.task.info.names.get(key, key.upper()) for key in ("a", "b"))
         return {f"{a} → {b}" if d == "AtoB" else f"{b} → {a}": d for d in self.task.directions}
 
+    @property
+    def usual_size(self) -> int:
+        """The `work_size` that suits the model: 0 (full size) or the size it was trained at."""
+        return self.task.config.size if self.task.stride >= self.task.config.size else 0
+
     def __call__(
         self,
         image: Source | Sequence[Source] | None = None,
@@ -142,19 +149,18 @@ class Pipeline:
         """One picture, of any size, to one of the same size, alpha, bit depth and format.
 
         Colours are the model's: one that learned colour pictures colours a grey one.
-        work_size: bring the shorter side to so many pixels on the way in, and the result back to full size.
+        work_size: bring the longer side to so many pixels on the way in, and the result back to full size;
+        0 is full size. None: full size, but the size of training where the network takes a picture as a whole
+        (a U-Net down to one pixel, which sees something else in a larger picture).
         keep_alpha: False lays the picture on white for good, for models that change its outline.
         progress: called with (tiles done, tiles in all).
         """
-        self._check("image")
-        if direction not in self.task.directions:
-            known = list(self.task.directions)
-            hint = nearest(direction, known) or ";"
-            raise UserError(f"{self.name} has no direction {direction!r}{hint} it has {', '.join(known)}")
+        self.check("image", direction)
         channels = self.task.info.channels["a" if direction == "AtoB" else "b"]
         x = images.with_channels(picture, channels)
+        work_size = self.usual_size if work_size is None else work_size
         if work_size:
-            scale = work_size / min(picture.size)
+            scale = work_size / max(picture.size)
             size = [max(1, round(side * scale)) for side in x.shape[-2:]]
             x = F.interpolate(x, size, mode="bicubic", antialias=True).clamp(-1, 1)
         x, window = pad(x, self.task.stride)
@@ -203,7 +209,7 @@ class Pipeline:
 
     def sample(self, n: int, *, seed: int = 0) -> list[Picture]:
         """`n` pictures from noise; the first k of them are those of `sample(k)` with the same seed."""
-        self._check("noise")
+        self.check("noise")
         generator = torch.Generator().manual_seed(seed)
         pictures = []
         while len(pictures) < n:
@@ -214,7 +220,8 @@ class Pipeline:
             pictures += [Picture(tensor=x[None], bits=self.task.info.bits) for x in batch]
         return pictures
 
-    def _check(self, takes: str) -> None:
+    def check(self, takes: str, direction: str | None = None) -> None:
+        """Raises UserError where the model needs something else or does not translate in this direction."""
         if self.takes != takes:
             use = {"image": "python -m translate image", "noise": "python -m translate sample"}.get(
                 self.takes
@@ -222,6 +229,10 @@ class Pipeline:
             raise UserError(
                 f"{self.name} takes {self.takes}, not {takes}" + (f"; use `{use}`" if use else "")
             )
+        if direction and direction not in self.task.directions:
+            known = list(self.task.directions)
+            hint = nearest(direction, known) or ";"
+            raise UserError(f"{self.name} has no direction {direction!r}{hint} it has {', '.join(known)}")
 
     @contextlib.contextmanager
     def _reproducible(self, seed: int) -> Iterator[None]:

@@ -1,0 +1,38 @@
+"""Open the page: `python app.py`, then http://127.0.0.1:7860."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def main(
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    auth: str | None = None,
+    share: bool = False,
+    models: Path | None = None,
+) -> None:
+    """Translate pictures in the browser.
+
+    Args:
+        host: address to listen on; 0.0.0.0 is every network this machine is in
+        port: default the first free one from 7860 on
+        auth: user:password that visitors must give
+        share: also make a public link through Gradio's servers
+        models: folder of model folders, instead of pretrained/ and runs/
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from translate import allocator
+
+    allocator.tune()
+    from translate.ui import page
+
+    page.serve(host, port, auth, share, models)
+
+
+if __name__ == "__main__":
+    import tyro
+
+    from translate.cli import exit_code
+
+    sys.exit(exit_code(lambda: tyro.cli(main)))

@@ -1,0 +1,297 @@
+"""The page: its handlers as plain functions, then all of it in a real browser."""
+
+import dataclasses
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from translate import images, sixteen
+from translate.checkpoint import write_model
+from translate.config import UserError
+from translate.task import DataInfo, find
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+def model(folder, task, kind, **settings):
+    torch.manual_seed(0)
+    Task = find(task)
+    channels = {"image": 3} if kind == "images" else {"a": 3, "b": 3}
+    names = {} if kind == "images" else {"a": "line", "b": "emoji"}
+    info = DataInfo(kind=kind, name="somewhere", count=3, channels=channels, names=names)
+    return write_model(folder, Task(dataclasses.replace(Task.tiny(), **settings), info), 7)
+
+
+def photo(path, size=(90, 60), **options):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    model(root / "both-ways", "cyclegan", "unpaired")
+    sketch = model(root / "sketch", "pix2pix", "paired", generator="unet128", size=128)
+    (sketch / "examples").mkdir()
+    for i in range(3):
+        photo(sketch / "examples" / f"{i}.png", (64, 64))
+    photo(sketch / "preview.png", (200, 100))
+    model(root / "noise", "dcgan", "images")
+    return root
+
+
+@pytest.fixture
+def shelf(models, tmp_path, monkeypatch):
+    pytest.importorskip("gradio")
+    from translate.ui.shelf import Shelf
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    return Shelf([models])
+
+
+# --- handlers ---------------------------------------------------------------------------------------------
+
+
+def test_translate_gives_a_file_of_the_same_size(shelf, tmp_path):
+    from translate.ui.translate import FULL, translate
+
+    made = translate(shelf, "both-ways", str(photo(tmp_path / "a b.jpg")))
+    assert made.file.name == "a b-both-ways.png" and Image.open(made.file).size == (90, 60)
+    assert made.note.startswith("90 × 60 px in ") and [i.size for i in made.pair] == [(90, 60)] * 2
+    assert tmp_path / "gradio" in made.file.parents, "nothing is written outside the page's folder"
+    back = translate(shelf, "both-ways", str(tmp_path / "a b.jpg"), "BtoA")
+    assert back.file.read_bytes() != made.file.read_bytes()
+    big = str(photo(tmp_path / "big.png", (300, 200)))
+    assert "translated at 128 px" in translate(shelf, "sketch", big).note
+    assert "translated at" not in translate(shelf, "sketch", big, size=FULL).note
+
+
+def test_translate_keeps_sixteen_bits_and_alpha(shelf, tmp_path):
+    from translate.ui.translate import showable, translate
+
+    deep = tmp_path / "deep.tiff"
+    deep.write_bytes(sixteen.tiff(np.full((20, 30, 4), 40000, np.uint16), None))
+    shown = showable(str(deep))
+    assert shown.endswith("deep.png") and images.decode(shown).bits == 16
+    assert torch.equal(images.decode(shown).tensor, images.decode(deep).tensor)
+    made = translate(shelf, "both-ways", shown)
+    out = images.decode(made.file)
+    assert (
+        out.bits == 16 and out.alpha.mean().item() == pytest.approx(40000 / 65535) and "16 bits" in made.note
+    )
+    assert images.decode(translate(shelf, "both-ways", shown, keep_alpha=False).file).alpha is None
+    assert showable(str(made.file)) == str(made.file) and showable(None) is None
+
+
+def test_handlers_answer_mistakes_with_a_sentence(shelf, tmp_path):
+    from translate.ui.translate import is_picture, sample, translate
+
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(UserError, match="^text.png holds text, not a picture"):
+        translate(shelf, "both-ways", str(tmp_path / "text.png"))
+    with pytest.raises(UserError, match="Give a picture first"):
+        translate(shelf, "both-ways", None)
+    for name in ("../both-ways", str(shelf.folders[0] / "both-ways"), "absent", None):
+        with pytest.raises(UserError, match="there is no model"):
+            translate(shelf, name, str(photo(tmp_path / "a.jpg")))
+    for count in (0, 1000, None):
+        with pytest.raises(UserError, match="1 to 64"):
+            sample(shelf, "noise", count, 0)
+    assert not is_picture(str(tmp_path / "text.png")) and is_picture(str(tmp_path / "a.jpg"))
+
+
+def test_sample_gives_pictures_and_a_sheet(shelf):
+    from translate.ui.translate import sample
+
+    one, two = sample(shelf, "noise", 5, 3), sample(shelf, "noise", 5, 3)
+    assert len(one.pictures) == 5 and one.file.read_bytes() == two.file.read_bytes()
+    assert one.file.name == "noise-seed-3.png" and "seed 3" in one.note
+
+
+def test_shelf_keeps_few_models_and_notices_new_weights(shelf, models, tmp_path):
+    from translate.ui.shelf import Shelf
+
+    assert [e.name for e in shelf.entries()] == ["both-ways", "noise", "sketch"]
+    root = tmp_path / "models"
+    for i in range(4):
+        shutil.copytree(models / "both-ways", root / f"m{i}")
+    several = Shelf([root])
+    first = several.pipeline("m0")
+    assert several.pipeline("m0") is first
+    os.utime(root / "m0" / "weights.safetensors", (1, 1))  # as when a run saves again
+    again = several.pipeline("m0")
+    assert again is not first and len(several.loaded) == 1
+    for name in ("m1", "m2", "m3"):
+        several.pipeline(name)
+    assert len(several.loaded) == 3 and several.pipeline("m0") is not again
+    (root / "m0" / "config.json").write_text('{"task": "unheard-of"}')
+    assert [e.name for e in several.entries()] == ["m1", "m2", "m3"]
+
+
+@pytest.mark.parametrize("auth", ["user", "user:", ":password"])
+def test_serve_refuses_half_a_login(auth, tmp_path):
+    pytest.importorskip("gradio")
+    from translate.ui.page import serve
+
+    with pytest.raises(UserError, match="user:password"):
+        serve("127.0.0.1", None, auth, False, None)
+    with pytest.raises(UserError, match="no folder"):
+        serve("127.0.0.1", None, None, False, tmp_path / "absent")
+
+
+# --- in the browser ---------------------------------------------------------------------------------------
+
+
+def missing(what):
+    """Skip on a machine without a browser, but not where the project is checked."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is not installed")
+
+
+@pytest.fixture(scope="module")
+def address(models):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "app.py", "--port", str(port), "--models", str(models)]
+    log = models.parent / "app.log"
+    with open(log, "w") as file:
+        server = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            assert server.poll() is None, log.read_text()
+            try:
+                urllib.request.urlopen(address, timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield address
+        assert "Traceback" not in log.read_text()
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright")
+    program = shutil.which("chromium")
+    if not program:
+        missing("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(20_000)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.wait_for_selector("#image-panel >> visible=true")
+    yield page
+    page.close()
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == [], "works offline"
+
+
+def choose(page, name):
+    page.click("#model input")
+    page.get_by_role("option", name=name).click()
+
+
+def result(page, size, other_than=None):
+    """The address of the result's picture once it is there, `size` wide and high."""
+    page.wait_for_function(
+        """([width, height, other]) => {
+            const img = document.querySelector("#result img");
+            return img && img.src != other && img.naturalWidth == width && img.naturalHeight == height;
+        }""",
+        arg=[*size, other_than],
+    )
+    return page.locator("#result img").get_attribute("src")
+
+
+def test_upload_translate_switch_and_download(page, tmp_path):
+    assert page.title() == "Translate"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored 90 x 60, shown 60 x 90
+    page.set_input_files("#input input[type=file]", photo(tmp_path / "bird.jpg", exif=exif))
+    there = result(page, (60, 90))
+    page.get_by_text("60 × 90 px in").wait_for()
+    with page.expect_download() as download:
+        page.click("#download")
+    download.value.save_as(tmp_path / "out.png")
+    assert download.value.suggested_filename == "bird-both-ways.png"
+    assert Image.open(tmp_path / "out.png").size == (60, 90)
+
+    page.get_by_label("emoji → line").check()
+    back = result(page, (60, 90), other_than=there)
+    page.get_by_label("Before / after slider").check()
+    page.locator("#slider img").first.wait_for()
+    page.get_by_label("Before / after slider").uncheck()
+    choose(page, "sketch")
+    result(page, (60, 90), other_than=back)
+
+
+def test_text_named_png_gets_a_clear_message(page, tmp_path):
+    (tmp_path / "text.png").write_text("This is no picture.")
+    page.set_input_files("#input input[type=file]", tmp_path / "text.png")
+    page.get_by_text("text.png holds text, not a picture").wait_for()
+    page.get_by_text("Click to Upload").wait_for()
+    page.set_input_files("#input input[type=file]", photo(tmp_path / "good.png", (40, 30)))
+    result(page, (40, 30))
+
+
+def test_examples_noise_and_refresh(page, models):
+    choose(page, "sketch")
+    page.locator("#examples button").nth(1).click()
+    result(page, (64, 64))
+    assert page.locator("#preview img").is_visible()
+
+    choose(page, "noise")
+    page.click("#make")
+    page.locator("#grid img").nth(15).wait_for()
+    page.get_by_text("seed 0").wait_for()
+    page.click("#next-seed")
+    page.get_by_text("seed 1").wait_for()
+    assert not page.locator("#image-panel").is_visible()
+
+    shutil.copytree(models / "sketch", models / "just-trained")
+    page.click("#refresh")
+    choose(page, "just-trained")
+    page.wait_for_selector("#image-panel >> visible=true")
+
+
+def test_it_fits_a_telephone(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing to scroll sideways"
+
+
+def test_files_of_the_machine_are_not_served(address, models):
+    for path in (ROOT / "app.py", models / "sketch" / "config.json"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{address}/gradio_api/file={path}", timeout=10)
+        assert refused.value.code in (403, 404)

@@ -1,0 +1,90 @@
+"""The whole page: its look, its tabs, its limits."""
+
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import gradio as gr
+
+from translate.config import UserError
+from translate.ui import translate
+from translate.ui.shelf import Shelf
+
+UPLOAD_LIMIT = "64mb"
+WAITING = 32  # requests that may queue
+
+CSS = """
+.gradio-container, .gradio-container > main { width: 100%; }
+.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+#head h1 { margin-bottom: 0; }
+#head p { margin-top: 4px; color: var(--body-text-color-subdued); }
+#chooser { align-items: end; flex-wrap: nowrap; }
+#refresh { min-height: 42px; }
+#note, #made-note { color: var(--body-text-color-subdued); min-height: 1.6em; }
+#description p { margin: 0 0 2px; }
+#description small { color: var(--body-text-color-subdued); }
+#input img, #result img { width: 100%; height: 100%; object-fit: contain; }
+#examples .grid-wrap { height: auto; min-height: 0; max-height: 216px; overflow-y: auto; }
+#examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(72px, 1fr));
+  align-content: start; padding: 0; }
+#examples .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
+#grid .grid-wrap { height: auto; min-height: 0; max-height: none; }
+#grid .grid-container { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); }
+#grid .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
+#preview img { max-height: 420px; width: auto; margin: 0 auto; }
+footer { display: none !important; }
+"""
+
+
+def theme() -> gr.themes.Base:
+    """System fonts only: the page fetches nothing from elsewhere."""
+    fonts = ("ui-sans-serif", "system-ui", "sans-serif")
+    return gr.themes.Soft(
+        primary_hue="indigo", neutral_hue="slate", font=fonts, font_mono=("ui-monospace", "monospace")
+    )
+
+
+def build(shelf: Shelf) -> gr.Blocks:
+    """The page, not yet served."""
+    # Uploads and results older than a day are deleted, looked for every hour.
+    with gr.Blocks(title="Translate", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        gr.Markdown("# Translate\nPictures into pictures, with models trained here.", elem_id="head")
+        with gr.Tab("Translate"):
+            translate.tab(shelf, page)
+    return page.queue(max_size=WAITING, default_concurrency_limit=4)
+
+
+def serve(host: str, port: int | None, auth: str | None, share: bool, models: Path | None) -> None:
+    """Show the page until Ctrl-C. Raises UserError for what cannot be served."""
+    user, colon, password = (auth or "").partition(":")
+    if auth is not None and not (user and colon and password):
+        raise UserError("--auth must be user:password")
+    if models is not None and not models.is_dir():
+        raise UserError(f"--models {models} is no folder")
+    with tempfile.TemporaryDirectory(prefix="translate-") as temporary:
+        os.environ["GRADIO_TEMP_DIR"] = temporary  # uploads and results; nothing else is written
+        page = build(Shelf([models] if models else None))
+        try:
+            _, local, public = page.launch(
+                server_name=host,
+                server_port=port,
+                auth=(user, password) if auth else None,
+                share=share,
+                max_file_size=UPLOAD_LIMIT,
+                allowed_paths=[],
+                footer_links=[],
+                theme=theme(),
+                css=CSS,
+                ssr_mode=False,
+                quiet=True,
+                prevent_thread_lock=True,
+            )
+        except OSError as error:
+            taken = f"port {port} is taken or not allowed; choose another --port" if port else str(error)
+            raise UserError(f"cannot listen on {host}: {taken}") from None
+        where = local + (f" and {public}" if public else "")
+        print(f"Translate is open at {where} (Ctrl-C closes it)", flush=True)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is deleted then, too
+        page.block_thread()

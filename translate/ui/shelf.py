@@ -1,0 +1,56 @@
+"""The models of the page: their list, and those that are loaded."""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from translate.catalog import Entry, entries
+from translate.config import UserError
+from translate.pipeline import Pipeline
+from translate.task import find
+
+LOADED = 3  # pipelines kept in memory
+
+
+class Shelf:
+    """Looks the folders up anew at every question, so a run that has just saved its first model is there."""
+
+    def __init__(self, folders: list[Path] | None = None):
+        """folders: where model folders lie; default `pretrained/` and `runs/`."""
+        self.folders = folders
+        self.loaded: OrderedDict[tuple, Pipeline] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def entries(self) -> list[Entry]:
+        """What the page can use: translators of pictures and makers of pictures from noise."""
+        return [entry for entry in entries(self.folders) if self.takes(entry) in ("image", "noise")]
+
+    def entry(self, name: str | None) -> Entry:
+        """Raises UserError for a name that is not on the list."""
+        for entry in self.entries():
+            if entry.name == name:
+                return entry
+        raise UserError(f"there is no model {name!r} any more; press ↻ and choose again")
+
+    @staticmethod
+    def takes(entry: Entry) -> str:
+        """ "image", "noise", ...; empty where the method is not known here."""
+        try:
+            return find(entry.task).takes
+        except UserError:
+            return ""
+
+    def pipeline(self, name: str) -> Pipeline:
+        """The loaded model; loads it where it is new or was saved again since. Raises UserError."""
+        entry = self.entry(name)
+        key = (entry.folder, (entry.folder / "weights.safetensors").stat().st_mtime_ns)
+        with self.lock:
+            if key not in self.loaded:
+                pipeline = Pipeline.from_pretrained(entry.folder)
+                for old in [k for k in self.loaded if k[0] == entry.folder]:
+                    del self.loaded[old]
+                self.loaded[key] = pipeline
+            self.loaded.move_to_end(key)
+            while len(self.loaded) > LOADED:
+                self.loaded.popitem(last=False)
+            return self.loaded[key]

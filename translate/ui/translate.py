@@ -1,0 +1,310 @@
+"""Tab Translate: choose a model, give it a picture (or a seed), see what it makes of it.
+
+The handlers are plain functions of (shelf, values); `tab` ties them to the page.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+from PIL import Image
+
+from translate import images
+from translate.catalog import HERE, Entry
+from translate.config import UserError
+from translate.images import Picture
+from translate.pipeline import Progress
+from translate.task import find
+from translate.ui.shelf import Shelf
+
+AUTO, FULL, TRAINED = "auto", "full", "trained"
+MOST_SAMPLES = 64
+BROWSERS_SHOW = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif")
+SHOWN = 1600  # longer side of the pictures in the before/after slider
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a handler hands to the page."""
+
+    file: Path  # full size
+    note: str
+    pair: tuple[Image.Image, Image.Image] | None = None  # before, after
+    pictures: tuple[Image.Image, ...] = ()
+
+
+def translate(
+    shelf: Shelf,
+    model: str,
+    source: str | None,
+    direction: str = "AtoB",
+    size: str = AUTO,
+    keep_alpha: bool = True,
+    progress: Progress | None = None,
+) -> Made:
+    """One uploaded file to a PNG of the same size. Raises UserError with a sentence for the user."""
+    if not source:
+        raise UserError("Give a picture first: drop one, paste one, take one or pick an example.")
+    pipeline, entry = shelf.pipeline(model), shelf.entry(model)
+    picture = images.decode(source, name=Path(source).name)
+    if direction not in pipeline.task.directions:
+        direction = pipeline.task.directions[0]  # left over from another model
+    work_size = {AUTO: pipeline.usual_size, TRAINED: entry.size}.get(size, 0)
+    start = time.perf_counter()
+    result = pipeline.translate(
+        picture,
+        direction=direction,
+        work_size=work_size,
+        keep_alpha=keep_alpha,
+        progress=progress,
+    )
+    seconds = time.perf_counter() - start
+    file = write(result, f"{Path(source).stem}-{model}.png")
+    width, height = result.size
+    note = f"{width} × {height} px in {told(seconds)}"
+    note += ", 16 bits per channel" if result.bits == 16 else ""
+    note += f", translated at {work_size} px" if work_size and work_size != max(picture.size) else ""
+    return Made(file, note, pair=(small(picture), small(result)))
+
+
+def sample(shelf: Shelf, model: str, count: float, seed: float) -> Made:
+    """`count` pictures from noise and a PNG with all of them. Raises UserError."""
+    count, seed = int(count or 0), int(seed or 0)
+    if not 1 <= count <= MOST_SAMPLES:
+        raise UserError(f"The number of pictures must be 1 to {MOST_SAMPLES}.")
+    pipeline = shelf.pipeline(model)
+    start = time.perf_counter()
+    pictures = pipeline.sample(count, seed=seed)
+    seconds = time.perf_counter() - start
+    sheet = Picture(tensor=images.grid([picture.tensor for picture in pictures]))
+    file = write(sheet, f"{model}-seed-{seed}.png")
+    shown = tuple(images.to_image(picture.tensor) for picture in pictures)
+    return Made(file, f"{count} pictures in {told(seconds)}, seed {seed}", pictures=shown)
+
+
+def told(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+
+
+def showable(source: str | None) -> str | None:
+    """The file itself, or what browsers cannot show (TIFF, HEIC, JPEG 2000) as a PNG of the same values."""
+    if not source or Path(source).suffix.lower() in BROWSERS_SHOW:
+        return source
+    picture = images.decode(source, name=Path(source).name)
+    return str(write(picture, f"{Path(source).stem}.png"))
+
+
+def write(picture: Picture, name: str) -> Path:
+    """A PNG of full size and depth in the page's temporary folder."""
+    return lay(name, images.encode(picture.tensor, picture))
+
+
+def lay(name: str, data: bytes) -> Path:
+    """A file in the temporary folder, the only one the page writes to; browsers get a copy of Gradio's."""
+    folder = Path(os.environ.get("GRADIO_TEMP_DIR", tempfile.gettempdir()))
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("made-*"):
+        if time.time() - old.stat().st_mtime > 600:
+            shutil.rmtree(old, ignore_errors=True)
+    file = Path(tempfile.mkdtemp(prefix="made-", dir=folder)) / name
+    file.write_bytes(data)
+    return file
+
+
+def small(picture: Picture) -> Image.Image:
+    image = images.to_image(picture.tensor, Picture(tensor=picture.tensor, alpha=picture.alpha))
+    image.thumbnail((SHOWN, SHOWN))
+    return image
+
+
+def about(entry: Entry) -> str:
+    """Facts of a model in a line of Markdown."""
+    arrow = " ⇄ " if len(directions(entry)) > 1 else " → "
+    facts = [arrow.join(entry.domains), entry.task, f"{entry.size} px" if entry.size else ""]
+    return " · ".join(fact for fact in [*facts, f"{entry.steps:,} steps"] if fact)
+
+
+def directions(entry: Entry) -> list[tuple[str, str]]:
+    """(label, direction) of what a model can do."""
+    a, b = entry.domains if len(entry.domains) == 2 else ("A", "B")
+    return [(f"{a} → {b}" if d == "AtoB" else f"{b} → {a}", d) for d in find(entry.task).directions]
+
+
+def choices(shelf: Shelf) -> list[tuple[str, str]]:
+    """(label, name) for the dropdown."""
+
+    def is_own(entry: Entry) -> bool:
+        return shelf.folders is None and entry.folder.parent != HERE / "pretrained"
+
+    return [(entry.name + " (your run)" * is_own(entry), entry.name) for entry in shelf.entries()]
+
+
+# --- the page ---------------------------------------------------------------------------------------------
+
+
+def tab(shelf: Shelf, page: gr.Blocks) -> None:
+    """Build the tab inside `page`."""
+    with gr.Row(elem_id="chooser"):
+        model = gr.Dropdown(label="Model", elem_id="model", scale=4, interactive=True, filterable=True)
+        again = gr.Button("↻", elem_id="refresh", scale=0, min_width=52)
+    line = gr.Markdown(elem_id="description")
+    with gr.Row(visible=False, elem_id="image-panel", equal_height=False) as image_panel:
+        with gr.Column(min_width=320):
+            source = gr.Image(
+                label="Picture", elem_id="input", sources=["upload", "clipboard", "webcam"], height=420,
+                type="filepath", image_mode=None, buttons=["fullscreen"],
+            )  # fmt: skip
+            # The file untouched: `images.decode` alone judges it, with a sentence, and 16 bits survive.
+            source.preprocess = lambda payload: payload.path if payload else None
+            direction = gr.Radio(label="Direction", elem_id="direction", visible=False)
+            examples = gr.Gallery(
+                show_label=False, elem_id="examples", height="auto", allow_preview=False, container=False,
+                object_fit="contain", interactive=False, buttons=[],
+            )  # fmt: skip
+            go = gr.Button("Translate", variant="primary", elem_id="go")
+            with gr.Accordion("Options", open=False):
+                size = gr.Radio([("Automatic", AUTO)], value=AUTO, label="Translate at", elem_id="size")
+                keep_alpha = gr.Checkbox(True, label="Keep transparency", elem_id="keep-alpha")
+        with gr.Column(min_width=320):
+            result = gr.Image(
+                label="Result", elem_id="result", interactive=False, format="png", height=380,
+                type="filepath", buttons=["fullscreen"],
+            )  # fmt: skip
+            slider = gr.ImageSlider(
+                label="Before / after", elem_id="slider", interactive=False, format="png", max_height=380,
+                buttons=["fullscreen"], visible=False,
+            )  # fmt: skip
+            note = gr.Markdown(elem_id="note")
+            compare = gr.Checkbox(label="Before / after slider", elem_id="compare", container=False)
+            download = gr.DownloadButton("Download PNG", elem_id="download", interactive=False)
+    with gr.Column(visible=False, elem_id="noise-panel") as noise_panel:
+        with gr.Row():
+            count = gr.Slider(1, MOST_SAMPLES, 16, step=1, label="Pictures", elem_id="count")
+            seed = gr.Number(0, label="Seed", precision=0, elem_id="seed", min_width=100)
+        with gr.Row():
+            make = gr.Button("Make pictures", variant="primary", elem_id="make")
+            another = gr.Button("Next seed", elem_id="next-seed")
+        grid = gr.Gallery(
+            show_label=False,
+            elem_id="grid",
+            height="auto",
+            object_fit="contain",
+            interactive=False,
+        )
+        made_note = gr.Markdown(elem_id="made-note")
+        made_file = gr.DownloadButton("Download grid", elem_id="download-grid", interactive=False)
+    with gr.Accordion("About this model", open=True, visible=False, elem_id="about") as details:
+        preview = gr.Image(
+            show_label=False, elem_id="preview", interactive=False, buttons=["fullscreen"], container=False
+        )
+        card = gr.Markdown(elem_id="card")
+
+    def show(name: str | None):
+        """Everything that depends on the chosen model."""
+        entry = next((entry for entry in shelf.entries() if entry.name == name), None)
+        clear = {
+            result: None, slider: None, note: "", download: gr.update(value=None, interactive=False),
+            grid: None, made_note: "", made_file: gr.update(value=None, interactive=False),
+        }  # fmt: skip
+        if entry is None:
+            nothing = "There is no model yet. Train one, for example with `python train.py --task cyclegan`."
+            hidden = dict.fromkeys([image_panel, noise_panel, details], gr.update(visible=False))
+            return {**clear, **hidden, line: nothing}
+        takes, ways = shelf.takes(entry), directions(entry)
+        sizes = [("Automatic", AUTO), ("Full size", FULL), (f"{entry.size} px, as trained", TRAINED)]
+        return {
+            **clear,
+            image_panel: gr.update(visible=takes == "image"),
+            noise_panel: gr.update(visible=takes == "noise"),
+            details: gr.update(visible=True),
+            line: f"{entry.description}\n\n<small>{about(entry)}</small>",
+            direction: gr.update(choices=ways, value=ways[0][1], visible=len(ways) > 1),
+            size: gr.update(choices=sizes, value=AUTO),
+            examples: gr.update(value=thumbnails(entry.examples), visible=bool(entry.examples)),
+            preview: gr.update(value=opened(entry.preview), visible=is_picture(entry.preview)),
+            card: re.sub(r"!\[[^]]*\]\([^)]*\)", "", entry.card),  # its pictures: the preview above
+        }
+
+    def refresh(name: str | None):
+        """The list anew, keeping the choice where it is still there."""
+        known = choices(shelf)
+        names = [value for _, value in known]
+        return gr.update(choices=known, value=name if name in names else names[0] if names else None)
+
+    def run(name, path, way, at, alpha, progress=gr.Progress()):  # noqa: B008  Gradio reads the default
+        def tiles(done, of):
+            if of > 1:
+                progress((done, of), unit="tiles")
+
+        progress(0, desc="Translating")
+        made = said(translate, shelf, name, path, way, at, alpha, tiles)
+        return made.file, made.pair, made.note, gr.update(value=made.file, interactive=True)
+
+    def run_or_clear(name, path, way, at, alpha, progress=gr.Progress()):  # noqa: B008
+        if path is None or shelf.takes(said(shelf.entry, name)) != "image":
+            return None, None, "", gr.update(value=None, interactive=False)
+        return run(name, path, way, at, alpha, progress)
+
+    def draw(name, how_many, number):
+        made = said(sample, shelf, name, how_many, number)
+        return list(made.pictures), made.note, gr.update(value=made.file, interactive=True)
+
+    def example(name, event: gr.SelectData):
+        path = said(shelf.entry, name).examples[event.index]
+        return str(lay(path.name, path.read_bytes()))
+
+    panel = [image_panel, noise_panel, details, line, direction, size, examples, preview, card]
+    panel += [result, slider, note, download, grid, made_note, made_file]
+    inputs, outputs = [model, source, direction, size, keep_alpha], [result, slider, note, download]
+    heavy = dict(concurrency_id="model", concurrency_limit=1, api_visibility="private")
+    slow = dict(show_progress_on=result, **heavy)
+    quick = dict(queue=False, show_progress="hidden", api_visibility="private")
+
+    compare.input(
+        lambda on: (gr.update(visible=not on), gr.update(visible=on)), compare, [result, slider], **quick
+    )
+    again.click(refresh, model, model, **quick)
+    model.change(show, model, panel, **quick).then(run_or_clear, inputs, outputs, **slow)
+    gr.on([go.click, direction.input], run, inputs, outputs, **slow)
+    received = source.input(lambda path: said(showable, path), source, source, **quick)
+    done = received.success(run_or_clear, inputs, outputs, **slow)
+    for event in (received, done):  # no broken picture stays in view
+        event.failure(lambda path: path if is_picture(path) else None, source, source, **quick)
+    examples.select(example, model, source, **quick).then(run, inputs, outputs, **slow)
+    drawn = dict(fn=draw, inputs=[model, count, seed], outputs=[grid, made_note, made_file], **heavy)
+    gr.on([make.click, count.release, seed.submit], show_progress_on=grid, **drawn)
+    another.click(lambda n: int(n or 0) + 1, seed, seed, **quick).then(show_progress_on=grid, **drawn)
+    page.load(refresh, model, model, **quick)
+
+
+def said(handler, *values):
+    """The handler's result, or its sentence as a message on the page."""
+    try:
+        return handler(*values)
+    except UserError as error:
+        raise gr.Error(str(error), duration=None, print_exception=False) from None
+
+
+def is_picture(source: str | Path | None) -> bool:
+    try:
+        return source is not None and images.decode(source) is not None
+    except UserError:
+        return False
+
+
+def opened(path: Path | None) -> Image.Image | None:
+    """As an image, so that the folder need not be open to the browser; None for a damaged one."""
+    return images.to_image(images.decode(path).tensor) if is_picture(path) else None
+
+
+def thumbnails(paths: list[Path]) -> list[Image.Image]:
+    """Small ones, in order; an empty square for a damaged file."""
+    shown = [opened(path) or Image.new("L", (1, 1), 255) for path in paths]
+    for image in shown:
+        image.thumbnail((192, 192))
+    return shown
