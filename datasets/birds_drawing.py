@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from datasets.birds_painter import BARK, INK, Painter, backdrop, circle, leaf_shape, ribbon, smooth, spline
+from datasets.birds_painter import BARK, INK, Painter, backdrop, circle, ribbon, smooth, spline
 
 if TYPE_CHECKING:
     from datasets.birds import Bird
@@ -28,9 +28,11 @@ PALETTE = {
     "purple": (126, 62, 170),
     "pink": (247, 150, 188),
 }
-BEAKS = {  # upper and lower edge from base to tip, in head radii from the front of the head
-    "short": ((0, 0.30, 0.44 - 0.10j), (0.30 - 0.20j, 0), 0.5),
-}
+
+SPOTS = (  # on the wing: along it, across it
+    (0.14, 0.35), (0.16, 0.7), (0.27, 0.2), (0.29, 0.52), (0.3, 0.84), (0.42, 0.35), (0.44, 0.7),
+    (0.55, 0.2), (0.57, 0.52), (0.58, 0.84), (0.7, 0.36), (0.72, 0.7), (0.84, 0.5),
+)  # fmt: skip
 
 
 class Build(NamedTuple):
@@ -84,7 +86,9 @@ def figure(bird: "Bird", rng: np.random.Generator) -> Figure:
         return cmath.rect(radius, math.radians(degrees))
 
     crest = bird.crest
-    top = head(polar(20), polar(58, 1.02), polar(95, 1.03), polar(132, 1.02 + crest), polar(165, 1.0 + 0.2 * crest))
+    top = head(
+        polar(20), polar(58, 1.02), polar(95, 1.03), polar(132, 1.02 + crest), polar(165, 1 + 0.2 * crest)
+    )
     back = trunk(0.42 + 0.60j, -0.05 + 0.62j, -0.60 + 0.42j, -1.0 + 0.16j)
     under = trunk(-1.02 - 0.06j, -0.66 - 0.36j, -0.15 - 0.62j, 0.42 - 0.62j, 0.86 - 0.30j)
     throat = head(polar(-88, 1.0), polar(-48, 0.98), polar(-12, 0.97))
@@ -92,16 +96,18 @@ def figure(bird: "Bird", rng: np.random.Generator) -> Figure:
 
     brow = head(1.3 + 0.02j, 0.8 + 0.08j, 0.34 + 0.26j, -0.25 + 0.16j, -0.7 - 0.12j, -1.25 - 0.15j)
     crown = np.concatenate((spline(brow, steps=4), head(-2 + 0.5j, -1 + 2.2j, 1 + 2j, 2 + 0.5j)))
-    bib = np.concatenate((head(1.4 - 0.16j, 0.75 - 0.22j, 0.15 - 0.55j, -0.3 - 0.95j), trunk(0.25 + 0.02j, -0.4 - 0.18j, -0.9 - 0.12j, -1.3 - 0.2j)))
+    chin = head(1.4 - 0.16j, 0.75 - 0.22j, 0.15 - 0.55j, -0.3 - 0.95j)
+    bib = np.concatenate((chin, trunk(0.25 + 0.02j, -0.4 - 0.18j, -0.9 - 0.12j, -1.3 - 0.2j)))
     belly = np.concatenate((spline(bib, steps=4), trunk(-1.4 - 1.2j, 0.6 - 1.6j, 2 - 0.6j), head(2 - 1.5j)))
 
     root = trunk(-0.88 + 0.04j)[0]
     tail = []
     spread = np.linspace(-1, 1, 4)
     for k in spread[np.argsort(-np.abs(spread))]:
-        aim = -turn * cmath.exp(1j * (bird.tail + 0.10 * k))
+        aim = -turn * cmath.exp(1j * (bird.tail_angle + 0.10 * k))
         long = 1.05 + 0.12 * (1 - k * k) * bird.tail_shape
-        feather = spline((0.1j, 0.5 + 0.12j, 0.88 + 0.115j, 1.0, 0.88 - 0.115j, 0.5 - 0.12j, -0.1j), closed=True, steps=5)
+        blade = (0.1j, 0.5 + 0.12j, 0.88 + 0.115j, 1.0, 0.88 - 0.115j, 0.5 - 0.12j, -0.1j)
+        feather = spline(blade, closed=True, steps=5)
         tail.append(root + aim * (feather.real * long + 1j * feather.imag))
 
     droop = cmath.exp(1j * bird.wing_lift)
@@ -114,20 +120,22 @@ def figure(bird: "Bird", rng: np.random.Generator) -> Figure:
     upper = spline(wing(shoulder, 0.38 + 0.36j, -0.1 + 0.40j, -0.7 + 0.24j, -1.42 - 0.06j))
     lower = spline(wing(shoulder, 0.50 - 0.12j, 0.08 - 0.32j, -0.55 - 0.26j, -1.42 - 0.06j))
 
-    front = 0.93
+    front = 0.93  # where the beak begins, in head radii
     beaks = {
-        "short": ((0, 0.26 + 0.02j, 0.52 - 0.12j), (0.52 - 0.12j, 0.24 - 0.24j, 0 - 0.22j), 0.24),
-        "pointed": ((0, 0.5 - 0.02j, 1.05 - 0.14j), (1.05 - 0.14j, 0.5 - 0.2j, 0 - 0.2j), 0.2),
-        "long": ((0, 0.9 - 0.02j, 1.9 - 0.18j), (1.9 - 0.18j, 0.9 - 0.14j, 0 - 0.18j), 0.2),
-        "hooked": ((0, 0.34 + 0.08j, 0.70 - 0.06j, 0.74 - 0.42j), (0.74 - 0.42j, 0.56 - 0.2j, 0.3 - 0.18j, 0 - 0.16j), 0.2),
+        "short": ((0, 0.26 + 0.02j, 0.52 - 0.12j), (0.52 - 0.12j, 0.24 - 0.24j, 0 - 0.22j)),
+        "pointed": ((0, 0.5 - 0.02j, 1.05 - 0.14j), (1.05 - 0.14j, 0.5 - 0.2j, 0 - 0.2j)),
+        "long": ((0, 0.9 - 0.02j, 1.9 - 0.18j), (1.9 - 0.18j, 0.9 - 0.14j, 0 - 0.18j)),
+        "hooked": (
+            (0, 0.34 + 0.08j, 0.70 - 0.06j, 0.74 - 0.42j),
+            (0.74 - 0.42j, 0.56 - 0.2j, 0.3 - 0.18j, 0 - 0.16j),
+        ),
     }
-    lift = 0.12j
-    up, low, _ = beaks[bird.beak_shape]
-    scale = 1.0
+    up, low = beaks[bird.beak_shape]  # upper and lower edge of the upper bill, in head radii
     bill_top = np.concatenate((spline(up, steps=6), spline(low, steps=6)[1:]))
-    end = {"short": 0.42 - 0.2j, "pointed": 0.86 - 0.2j, "long": 1.6 - 0.24j, "hooked": 0.52 - 0.26j}[bird.beak_shape]
+    ends = {"short": 0.42 - 0.2j, "pointed": 0.86 - 0.2j, "long": 1.6 - 0.24j, "hooked": 0.52 - 0.26j}
+    end = ends[bird.beak_shape]
     bill_low = spline((0 - 0.12j, end.real * 0.6 - 0.16j, end, end.real * 0.45 - 0.36j, 0 - 0.34j), steps=6)
-    beak = [centre + r * look * (front - 0.12 + lift + scale * b) for b in (bill_low, bill_top)]
+    beak = [centre + r * look * (front - 0.12 + 0.12j + b) for b in (bill_low, bill_top)]
 
     hips = trunk(-0.02 - 0.5j, -0.24 - 0.48j)
     leg = 0.42 if bird.background != "ground" else 0.6
@@ -139,10 +147,12 @@ def figure(bird: "Bird", rng: np.random.Generator) -> Figure:
     spots = (u + 1j * v).ravel() + 0.03 * (rng.standard_normal(u.size) + 1j * rng.standard_normal(u.size))
     arc = np.array((0.05 + 0.055j, -0.02 + 0.045j, -0.05, -0.02 - 0.045j, 0.05 - 0.055j))
     feathers = ribbon(trunk(*spots)[:, None] + turn * arc, 0.022, 0.2)
-    return Figure(body, crown, belly, tail, upper, lower, beak, head(0.34 + 0.14j)[0], tuple(feet), tuple(hips), feathers)
+    eye = head(0.34 + 0.14j)[0]
+    return Figure(body, crown, belly, tail, upper, lower, beak, eye, tuple(feet), tuple(hips), feathers)
 
 
 def draw(bird: "Bird", size: int, style: str = "colour") -> ndarray:
+    """The bird's picture, uint8 [size, size, 3]: in `colour` on a background, or as `ink` lines on white."""
     ink = style == "ink"
     rng = np.random.default_rng((2017, bird.index))
     build = BUILDS[bird.size]
@@ -152,7 +162,11 @@ def draw(bird: "Bird", size: int, style: str = "colour") -> ndarray:
         paint = np.full((size, size, 3), 255, np.float32)
     painter = Painter(paint, ink)
     jitter = rng.uniform(-1, 1, (12, 3))
-    tone = {part: np.array(PALETTE[(bird.tailc if part == "tail" else getattr(bird, part))], np.float32) for part in ("crown", "back", "belly", "wing", "tail", "beak")}
+    parts = ("crown", "back", "belly", "wing", "tail", "beak")
+    # No two birds are of the same red: up to 7 grey levels per channel, the same for equally named parts.
+    shift = dict(zip(PALETTE, jitter * 7, strict=False))
+    named = {part: getattr(bird, part) for part in parts}
+    tone = {part: np.array(PALETTE[colour], np.float32) + shift[colour] for part, colour in named.items()}
 
     everything = np.concatenate((fig.body, *fig.tail, *fig.beak, np.array(fig.feet)))
     width, height = np.ptp(everything.real), np.ptp(everything.imag)
@@ -191,27 +205,30 @@ def draw(bird: "Bird", size: int, style: str = "colour") -> ndarray:
 def perch(painter, bird, rng, feet, unit, line):
     y = feet[0].imag
     if bird.background == "ground":
-        spots = rng.uniform((0, 0.1, 0.3), (1, 0.95, 1), (12, 3))
         if not painter.ink:
-            shadow = feet.mean() + 0.02j + spline((-0.3, -0.1 - 0.02j, 0.2 - 0.02j, 0.32, 0.1 + 0.025j, -0.2 + 0.02j), closed=True) * unit * 5
+            pool = (-0.3, -0.1 - 0.02j, 0.2 - 0.02j, 0.32, 0.1 + 0.025j, -0.2 + 0.02j)
+            shadow = feet.mean() + 0.02j + spline(pool, closed=True) * unit * 5
             box = painter.box(shadow, margin=0.05)
-            painter.lay(box, smooth(painter.cover(box, shadow), 0.02 * painter.size) * 0.35, np.array((70, 60, 60)))
+            painter.lay(
+                box, smooth(painter.cover(box, shadow), 0.02 * painter.size) * 0.35, np.array((70, 60, 60))
+            )
         return
     slope = bird.slope
     xs = np.linspace(-0.1, 1.1, 9)
     wobble = rng.uniform(-0.012, 0.012, 9)
-    centre = xs + 1j * (y + 0.022 + slope * (xs - feet[0].real) + wobble * np.minimum(np.abs(xs - feet[0].real) * 4, 1))
-    line_ = spline(centre)
-    painter.part(ribbon(line_, 0.05), BARK, line)
+    away = xs - feet[0].real
+    branch = spline(xs + 1j * (y + 0.022 + slope * away + wobble * np.minimum(np.abs(away) * 4, 1)))
+    painter.part(ribbon(branch, 0.05), BARK, line)
     if not painter.ink:
-        painter.fill(BARK * 1.35, ribbon(line_ - 0.012j, 0.012, 0.3), alpha=0.7)
+        painter.fill(BARK * 1.35, ribbon(branch - 0.012j, 0.012, 0.3), alpha=0.7)
 
 
 def legs(painter, fig, place, unit, line):
     tone = np.array((96, 76, 66), np.float32)
-    for hip, foot in zip(fig.hips, fig.feet):
+    for hip, foot in zip(fig.hips, fig.feet, strict=True):
         shin = place(np.array((hip, (hip + foot) / 2 - 0.06, foot)))
-        toes = [place(foot + 0.04j + spline((0, 0.12 * d + 0.04j, 0.26 * d - 0.08j), steps=4)) for d in (1, 0.55, -0.8)]
+        bends = [spline((0, 0.12 * d + 0.04j, 0.26 * d - 0.08j), steps=4) for d in (1, 0.55, -0.8)]
+        toes = [place(foot + 0.04j + bend) for bend in bends]
         shapes = [ribbon(spline(shin), 0.055 * unit)] + [ribbon(t, 0.05 * unit, 0.5) for t in toes]
         painter.fill(INK if painter.ink else tone, *shapes)
 
@@ -221,11 +238,9 @@ def paint_body(painter, fig, place, tone, unit, line):
     edge = ribbon(body, line)
     box = painter.box(edge)
     alpha = painter.cover(box, body, edge)
-    soft = 0.02 * painter.size
     belly = painter.cover(box, place(fig.belly))
     crown = painter.cover(box, place(fig.crown))
     if painter.ink:
-        bounds = [ribbon(place(spline(np.array(fig.crown[:21:4]))), line * 0.7, 0.2)]
         painter.lay(box, alpha, painter.drawn(np.zeros((*alpha.shape[:2], 3)), painter.cover(box, edge)))
         return
     belly = smooth(belly, 0.04 * unit * painter.size * 3)
@@ -280,9 +295,10 @@ def paint_wing(painter, bird, fig, place, tone, unit, line):
             bars.append(np.concatenate((b, e[::-1])))
         marks = painter.cover(box, *bars)
     elif bird.wing_pattern == "spotted":
-        marks = painter.cover(box, *[circle(at(u, v), 0.07 * unit, 12) for u, v in ((0.14, 0.35), (0.16, 0.7), (0.27, 0.2), (0.29, 0.52), (0.3, 0.84), (0.42, 0.35), (0.44, 0.7), (0.55, 0.2), (0.57, 0.52), (0.58, 0.84), (0.7, 0.36), (0.72, 0.7), (0.84, 0.5))])
+        marks = painter.cover(box, *[circle(at(u, v), 0.07 * unit, 12) for u, v in SPOTS])
     if painter.ink:
-        painter.lay(box, alpha, painter.drawn(np.zeros((*alpha.shape[:2], 3)), np.maximum(np.maximum(strokes, rim), marks)))
+        lines = np.maximum(np.maximum(strokes, rim), marks)
+        painter.lay(box, alpha, painter.drawn(np.zeros((*alpha.shape[:2], 3)), lines))
         return
     mark = np.array(PALETTE["white"] if tone.mean() < 175 else PALETTE["black"], np.float32)
     shadow = smooth(alpha, 0.05 * unit * painter.size * 2)

@@ -1,6 +1,6 @@
-"""Brush and backdrop of the drawn birds: anti-aliased shapes on a float picture, and what stands behind a bird.
+"""Brush and backdrop of the drawn birds: anti-aliased shapes on a float picture, and what is behind a bird.
 
-Points are complex numbers, so that turning is multiplying. Picture coordinates run from 0 to 1, x right, y down.
+Points are complex numbers, so that turning is multiplying. Pictures run from 0 to 1, x right, y down.
 """
 
 import math
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 INK = np.array((40, 36, 42), np.float32)
 BARK = np.array((112, 84, 62), np.float32)
-CELLS = 64  # backdrops are out of focus: painted on a coarse grid and enlarged, so they look the same at every size
+CELLS = 64  # backdrops are out of focus: painted on a coarse grid, so they look the same at every size
 SKIES = (  # top, horizon, cloud
     ((104, 166, 222), (204, 229, 243), (250, 252, 255)),
     ((122, 190, 214), (222, 240, 236), (252, 254, 252)),
@@ -46,7 +46,7 @@ def spline(points: Iterable[complex], closed: bool = False, steps: int = 8) -> n
 
 
 def ribbon(line: ndarray, width: float, ends: float = 1.0) -> ndarray:
-    """A brush stroke's outline along `line` [..., N]: `width` in the middle, `ends` times that at its ends."""
+    """A brush stroke's outline along `line` [..., N]: `width` in the middle, `ends` times it at the ends."""
     n = line.shape[-1]
     swell = ends + (1 - ends) * np.sqrt(np.sin(np.linspace(0, math.pi, n)).clip(0))
     across = np.gradient(line, axis=-1)
@@ -59,7 +59,7 @@ def circle(centre: complex, radius: float, steps: int = 24) -> ndarray:
 
 
 class Painter:
-    """A picture under work: `paint` is float32 [size, size, 3] in 0..255; `ink` draws black lines on white instead."""
+    """A picture under work: `paint` is float32 [size, size, 3] in 0..255; `ink` draws black on white."""
 
     def __init__(self, paint: ndarray, ink: bool) -> None:
         self.paint, self.ink = paint, ink
@@ -108,7 +108,7 @@ class Painter:
         self.lay(box, alpha, self.drawn(np.broadcast_to(colour, (*alpha.shape[:2], 3)), strokes))
 
     def drawn(self, layer: ndarray, strokes: ndarray) -> ndarray:
-        """The layer with strokes on it: ink on paper, or a darker (on black: a lighter) tone of what they cross."""
+        """The layer with strokes on it: ink on paper, else a darker (on black: lighter) tone of what is below."""
         if self.ink:
             return 255 + strokes * (INK - 255)
         dark = layer.max(-1, keepdims=True) < 80
@@ -192,4 +192,6 @@ def plain(rng: np.random.Generator) -> Image.Image:
 
 def leaf_shape(stem: complex, along: complex) -> ndarray:
     """A pointed leaf from its stem to `stem + along`."""
-    return stem + along * spline((0, 0.3 + 0.22j, 0.65 + 0.2j, 1, 0.65 - 0.2j, 0.3 - 0.22j), closed=True, steps=4)
+    return stem + along * spline(
+        (0, 0.3 + 0.22j, 0.65 + 0.2j, 1, 0.65 - 0.2j, 0.3 - 0.22j), closed=True, steps=4
+    )

@@ -106,11 +106,13 @@ def is_there(path: str) -> bool:
 def needs(kind: str, layout: str, data: str) -> DataError:
     """The sentence for data that is not laid out for its kind: what is needed, and what was found."""
     try:
-        source = open_source(data)
-        found = listing(source)
+        root = unwrapped(open_source(data))
     except Empty as error:
         return DataError(f"{kind} data needs {layout}; {error}")
-    return DataError(f"{kind} data needs {layout}; found {found} in {source.path}")
+    part = root.under("train") or root
+    two = [f"{part.path}/{folder}" for folder in part.folders() if folder][:2]
+    hint = f": perhaps --a {two[0]} --b {two[1]}" if "--a" in layout and len(two) == 2 else ""
+    return DataError(f"{kind} data needs {layout}; found {listing(part)} in {part.path}{hint}")
 
 
 def listing(source: Source, limit: int = 6) -> str:
@@ -120,8 +122,12 @@ def listing(source: Source, limit: int = 6) -> str:
         inside = source.under(folder) if folder in PARTS else None
         for inner, number in (inside.folders() if inside else {"": count}).items():
             counts[f"{folder}/{inner}".strip("/")] = number
-    shown = [f"{name} ({count})" if name else f"{count} pictures" for name, count in counts.items()][:limit]
-    return ", ".join(shown) + (", ..." if len(counts) > limit else "")
+    shown = [f"{name} ({number:,})" if name else plural(number) for name, number in counts.items()][:limit]
+    return ", ".join(shown) + (f" and {len(counts) - limit:,} more" if len(counts) > limit else "")
+
+
+def plural(count: int) -> str:
+    return f"{count:,} picture{'' if count == 1 else 's'}"
 
 
 def human(path: str, domain: bool = False) -> str:

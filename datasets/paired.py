@@ -69,9 +69,14 @@ class Halves:
         # Never at a fraction of its size: a JPEG block at the middle could then mix the two sides.
         both = decode(self.source.read(number), self.channels[0], self.bits)
         height, width = both.shape[1:]
-        if width % 2 or width < height:
-            raise ValueError(f"{width}x{height} has no two halves side by side")
+        if not has_halves(height, width):
+            raise ValueError(f"{width}x{height} is no pair side by side")
         return both[:, :, : width // 2], both[:, :, width // 2 :]
+
+
+def has_halves(height: int, width: int) -> bool:
+    """Whether a picture can be two side by side: a square or upright one would be two strips."""
+    return width % 2 == 0 and width > height
 
 
 class Matched:
@@ -134,11 +139,13 @@ def load(request: Request) -> Paired:
         if part.train.folders().keys() != {""}:
             raise layouts.needs("paired", LAYOUT, request.data)
         like = probe(part.train)
-        for height, width in like.sizes:
-            if width % 2 or width < height:
-                raise DataError(
-                    f"paired data needs {LAYOUT}; pictures of {width}x{height} in {part.train.path} have no two halves"
-                )
+        odd = next((f"{width}x{height}" for height, width in like.sizes if not has_halves(height, width)), None)
+        if odd or part.train.single:
+            raise DataError(
+                f"paired data needs {LAYOUT}; {part.train.path} is no pair"
+                if part.train.single
+                else f"paired data needs {LAYOUT}; a picture of {odd} in {part.train.path} is no pair"
+            )
         pairs = Halves(part.chosen, like)
     name, names = layouts.names(request.data, request.a, request.b)
     order = -1 if request.direction == "BtoA" else 1

@@ -19,6 +19,7 @@ from datasets.store import UNREADABLE, reason
 CHECKED = 20_000  # pictures decoded at most
 CELL, COLUMNS, ROWS, GAP = 128, 8, 4, 4  # of the contact sheet
 TWO = ("paired", "unpaired")
+COLOURS = {1: "grey", 3: "RGB", 4: "RGB with alpha"}
 
 
 @dataclass
@@ -37,14 +38,14 @@ class Report:
     contact_sheet: Image.Image | None = None
 
     def __str__(self) -> str:
-        lines = [f"{self.path}: {self.count:,} pictures"]
+        lines = [f"{self.path}: {layouts.plural(self.count)}"]
         if self.parts:
             lines.append(f"  folders     {'; '.join(self.parts)}")
         if self.sizes:
             lines.append(f"  sizes       {told(self.sizes)}")
             lines.append(f"  modes       {', '.join(f'{mode} ({n:,})' for mode, n in self.modes.most_common())}")
         lines += [f"  {kind:<12}{what}" for kind, what in self.kinds.items()]
-        lines += [f"  {'not ' + kind:<12}{why}" for kind, why in self.refused.items()]
+        lines += [f"  no {kind:<9}{why.partition('; found')[0]}" for kind, why in self.refused.items()]
         if self.checked:
             all_of = "all" if self.checked == self.count else f"{self.checked:,} of {self.count:,}"
             lines.append(f"  unreadable  {len(self.unreadable):,} ({all_of} decoded)")
@@ -107,8 +108,8 @@ def seen(train: Dataset, test: Dataset) -> str:
     """What training would see, on one line."""
     info = train.info
     held_out = f"{len(test):,} for testing" if test.info["split"] == "test" else "no test part"
-    channels = ", ".join(f"{name} {info['names'].get(name, '')}".strip() + f": {count} channels"
-                         for name, count in info["channels"].items())
+    names = {name: f"{name} ({info['names'][name]})" if name in info["names"] else name for name in info["channels"]}
+    channels = ", ".join(f"{names[name]} {COLOURS[count]}" for name, count in info["channels"].items())
     classes = f"; {len(info['classes'])} classes" if info["classes"] else ""
     return f"{len(train):,} samples for training, {held_out}; {channels}, {info['bits']} bits{classes}"
 

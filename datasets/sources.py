@@ -81,9 +81,15 @@ class Files(Source):
     """Named pictures: `names` relative to `path`, `fetch(name)` their bytes."""
 
     def __init__(
-        self, path: str, names: Sequence[str], fetch: Callable[[str], bytes], single: bool = False
+        self,
+        path: str,
+        names: Sequence[str],
+        fetch: Callable[[str], bytes],
+        *,
+        single: bool = False,
+        mirrors: bool = True,
     ) -> None:
-        self.path, self.names, self.fetch, self.single = path, names, fetch, single
+        self.path, self.names, self.fetch, self.single, self.mirrors = path, names, fetch, single, mirrors
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,7 +108,8 @@ class Files(Source):
         inside = [name.removeprefix(prefix) for name in self.names if name.startswith(prefix)]
         if not inside:
             return None
-        return Files(f"{self.path}/{folder}", inside, lambda name: self.fetch(prefix + name))
+        path = f"{self.path}/{folder}"
+        return Files(path, inside, lambda name: self.fetch(prefix + name), mirrors=self.mirrors)
 
     def folders(self) -> dict[str, int]:
         return dict(Counter(name.partition("/")[0] if "/" in name else "" for name in self.names))
