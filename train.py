@@ -1,12 +1,12 @@
-"""Train a model: `accelerate launch train.py --task cyclegan --data DIR`. `train.py --help` lists the tasks."""
+"""Train a model: `accelerate launch train.py --task cyclegan --data DIR`. `--help` lists the tasks."""
 
 import sys
 
-from translate import config as settings
+from translate import arguments
 
 
 def main() -> None:
-    name, config, dry_run = settings.parse(sys.argv[1:])
+    name, config, dry = arguments.parse(sys.argv[1:])
 
     from translate import allocator
 
@@ -14,7 +14,7 @@ def main() -> None:
     import torch
 
     import datasets
-    from translate import loop
+    from translate import dry_run, loop
     from translate.task import DataInfo, find
 
     task_class = find(name)
@@ -24,13 +24,10 @@ def main() -> None:
     held_out = datasets.load(task_class.data, config.data, size=config.size, split="test", **options)
     torch.manual_seed(config.seed)
     task = task_class(config, DataInfo(**{**data.info, "classes": tuple(data.info["classes"])}))
-    if dry_run:
-        print(loop.describe(task, data, config))
-        return
-    folder = loop.train(task, data, config, held_out)
-    print(
-        f"done: {folder}. Use it: python -m translate image PHOTO --model {folder} --output OUT, or python app.py"
-    )
+    if dry:
+        print(dry_run.describe(task, data, config))
+    else:
+        loop.train(task, data, config, held_out)
 
 
 if __name__ == "__main__":

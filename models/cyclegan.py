@@ -34,7 +34,7 @@ class Config(RunConfig):
     generator: Translator = "resnet9"  # resnet9 for 256 px and more, resnet6 for 128 px (section 7.2)
     channels: int = 64  # width of the first layer of G, F and the discriminators
     patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of the discriminators, in pixels
-    norm: Norm = "instance"  # section 4
+    norm: Norm = "instance"  # of features, section 4
     upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
     objective: Objective = "least-squares"  # the adversarial game, section 4
     lambda_cycle: float = 10.0  # weight of the cycle loss, section 4; 0 is the control without it

@@ -65,7 +65,7 @@ def check_size(size: int) -> None:
 class Config(RunConfig):
     """DCGAN (Radford et al. 2016)"""
 
-    size: int = 64  # height and width of the pictures, a power of two
+    size: int = 64  # a power of two
     latent: int = 100  # dimensions of z
     channels: int = 64  # width beside the picture; the paper's figure 1 has 128, the authors' code 64
     objective: Objective = "non-saturating"  # the adversarial game

@@ -29,14 +29,14 @@ def kl(mu: Tensor, log_var: Tensor) -> Tensor:
 class Config(RunConfig):
     """VAE (Kingma & Welling 2014)"""
 
-    size: int = 64  # height and width of the pictures, a power of two
+    size: int = 64  # a power of two
     latent: int = 64  # dimensions of z
     channels: int = 32  # width of the convolutions beside the picture
     beta: float = 1.0  # weight of the KL term; above 1: β-VAE
     deviation: float = 0.1  # s of p(x|z), in units of [-1, 1]: how far a pixel may be off
-    learning_rate: float = 1e-3  # Adam's step size
+    learning_rate: float = 1e-3
     batch_size: int = 100  # section 5
-    steps: int = 20_000  # updates in all
+    steps: int = 20_000
 
 
 class VAE(Task):

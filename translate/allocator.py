@@ -1,4 +1,4 @@
-"""Keep freed memory instead of returning it to the kernel: 1.0 to 2.2 times faster steps on CPUs, same maths."""
+"""Keep freed memory instead of returning it to the kernel: steps 1.0 to 2.2 times faster on CPUs."""
 
 import ctypes
 import platform

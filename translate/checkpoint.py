@@ -32,7 +32,7 @@ def sync(path: Path) -> None:
 
 
 def replace_file(path: Path, write) -> None:
-    """`write(temporary path)`, then put it in place of `path` at once: readers see the old file or the new one."""
+    """`write(temporary path)`, then put it in place of `path`: readers see the old file or the new one."""
     temporary = path.with_name(f".{path.name}.partial")
     try:
         write(temporary)
@@ -43,45 +43,52 @@ def replace_file(path: Path, write) -> None:
     sync(path.parent)
 
 
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file. Raises OSError, also where safetensors has its own class for a full disk."""
+    try:
+        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(error)) from error
+
+
 def states(folder: Path) -> list[tuple[int, Path]]:
     """Complete states as (updates done, path), the oldest first."""
-    found = []
-    for path in folder.glob("state-*"):
-        if (number := re.fullmatch(r"state-(\d+)", path.name)) and (path / MARK).exists():
-            found.append((int(number[1]), path))
-    return sorted(found)
+    return [(t, path) for t, path in begun(folder) if (path / MARK).exists()]
+
+
+def begun(folder: Path) -> list[tuple[int, Path]]:
+    """The same, with those that a kill left without their mark."""
+    numbers = [(re.fullmatch(r"state-(\d+)", path.name), path) for path in folder.glob("state-*")]
+    return sorted((int(number[1]), path) for number, path in numbers if number)
 
 
 def write_state(folder: Path, t: int, tensors: dict[str, Tensor], facts: dict, keep: int) -> Path:
-    """Save everything update `t` starts from, then delete all but the newest `keep` states. Raises OSError."""
+    """Save all that update `t` starts from, then delete all but the newest `keep` states. Raises OSError.
+
+    A complete state of update `t` stays as it is: everything in it is a function of the settings and `t`.
+    """
     final, partial = folder / f"state-{t:06d}", folder / f".state-{t:06d}.partial"
-    for leftover in [*folder.glob(".state-*.partial"), *folder.glob(".old-*")]:
+    if (final / MARK).exists():
+        return final
+    unmarked = [path for _, path in begun(folder) if not (path / MARK).exists()]
+    for leftover in [*folder.glob(".state-*.partial"), *unmarked]:  # of a kill
         shutil.rmtree(leftover)
     try:
         partial.mkdir(parents=True)
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial / "state.safetensors"
-        )
+        save_tensors(tensors, partial / "state.safetensors")
         (partial / "state.json").write_text(json.dumps(facts, indent=1))
         for file in partial.iterdir():
             sync(file)
         sync(partial)
-        if (
-            final.exists()
-        ):  # saved twice at the same update; an unmarked one is a kill between rename and mark
-            os.replace(final, folder / f".old-{t:06d}")
         os.replace(partial, final)
         sync(folder)
         replace_file(final / MARK, lambda path: path.write_text(""))
-    except SafetensorError as error:  # safetensors reports a full disk in its own class
-        raise OSError(str(error)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     for _, old in states(folder)[:-keep]:
         (old / MARK).unlink()
         shutil.rmtree(old)
-    for leftover in folder.glob(".old-*"):
-        shutil.rmtree(leftover)
     return final
 
 
@@ -129,10 +136,7 @@ def write_model(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        key: value.detach()
-        .cpu()
-        .to(dtype if dtype and value.is_floating_point() else value.dtype)
-        .contiguous()
+        key: value.to(dtype if dtype and value.is_floating_point() else value.dtype)
         for key, value in exported_tensors(task).items()
     }
     name = type(task).__module__.split(".")[-1]
@@ -144,10 +148,7 @@ def write_model(
         "images": images,
         "versions": {"torch": torch.__version__.split("+")[0]},
     }
-    try:
-        replace_file(folder / "weights.safetensors", lambda path: save_file(tensors, path))
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
+    replace_file(folder / "weights.safetensors", lambda path: save_tensors(tensors, path))
     replace_file(folder / "config.json", lambda path: path.write_text(json.dumps(facts, indent=1)))
     if not (folder / "README.md").exists():
         replace_file(folder / "README.md", lambda path: path.write_text(card(name, task, folder.name)))
@@ -166,7 +167,8 @@ tags: [{name}]
 ---
 # {title}
 
-`{name}` trained on {info.count:,} samples of `{data}` ({domains}) at {task.config.size} px. Settings: `config.json`.
+`{name}` trained on {info.count:,} samples of `{data}` ({domains}) at {task.config.size} px.
+Settings: `config.json`.
 
 Not yet written: the terms of the data, scores, what the model cannot do.
 """
@@ -188,7 +190,7 @@ def read_config(folder: Path) -> tuple[type[Task], RunConfig, DataInfo, dict]:
 
 
 def read_model(folder: Path, device: str | torch.device = "cpu") -> Task:
-    """A trained Task in eval mode with its exported weights (float32). Raises UserError where it is no model."""
+    """A trained Task in eval mode with its exported weights (float32). Raises UserError if it is no model."""
     folder = Path(folder)
     task_class, config, info, _ = read_config(folder)
     try:

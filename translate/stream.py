@@ -1,4 +1,4 @@
-"""Batches as a function of (dataset, seed, position): any step can be repeated, on any number of processes."""
+"""Batches as a function of (dataset, seed, position), so that any step can be repeated, in any process."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -22,27 +22,23 @@ def mix(*numbers: int) -> int:
 class Stream:
     """Reads batches ahead in threads.
 
-    Batch `m` of process `rank` holds the samples at positions (m · world + rank) · batch_size + i. Position n is
-    sample order(epoch)[n mod N] of epoch ⌊n / N⌋, augmented with a generator seeded by (seed, n). Hence two
+    Batch `m` of process `rank` holds the samples at positions (m · world + rank) · batch_size + i. Position n
+    is sample order(epoch)[n mod N] of epoch ⌊n / N⌋, augmented by a generator seeded with (seed, n). So two
     processes of batch 4 see exactly the pictures of one process of batch 8.
     """
 
     def __init__(self, dataset, batch_size: int, seed: int, rank: int = 0, world: int = 1, workers: int = 2):
-        self.dataset, self.batch_size, self.seed, self.rank, self.world = (
-            dataset,
-            batch_size,
-            seed,
-            rank,
-            world,
-        )
-        self.workers = workers
+        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
+        self.rank, self.world, self.workers = rank, world, workers
         self.orders: dict[int, Tensor] = {}
 
     def order(self, epoch: int) -> Tensor:
-        if epoch not in self.orders:
-            fresh = self.dataset.order(epoch, self.seed)
-            self.orders = {e: o for e, o in self.orders.items() if e >= epoch - 1} | {epoch: fresh}
-        return self.orders[epoch]
+        """The order of one epoch; called from several threads, which may drop each other's epochs."""
+        known = self.orders.get(epoch)
+        if known is None:
+            known = self.dataset.order(epoch, self.seed)
+            self.orders = {e: o for e, o in self.orders.items() if e >= epoch - 1} | {epoch: known}
+        return known
 
     def sample(self, position: int) -> dict:
         epoch, place = divmod(position, len(self.dataset))

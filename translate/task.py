@@ -104,7 +104,7 @@ class Task(nn.Module):
 
     @torch.no_grad()
     def update_average(self, t: int) -> None:
-        """w̄ <- β w̄ + (1 - β) w with β = min(decay, (1 + t) / (10 + t)): young averages forget the start quickly."""
+        """w̄ <- β w̄ + (1 - β) w with β = min(decay, (1 + t) / (10 + t)): it forgets the start quickly."""
         beta = min(self.config.ema, (1 + t) / (10 + t))
         for name in self.exported:
             mean, live = self.averaged[name], getattr(self, name)

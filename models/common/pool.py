@@ -31,9 +31,10 @@ class Pool(nn.Module):
             dist.all_gather(parts, everyone)
             everyone = torch.cat(parts)
         pushed = int(self.pushed)
-        draws = torch.Generator().manual_seed(self.seed * 1_000_003 + pushed)  # the same on every process
         answers = []
         for picture in everyone:
+            # A function of the count alone: the same in every process, and however pictures come in batches.
+            draws = torch.Generator().manual_seed(self.seed * 1_000_003 + pushed)
             if pushed < self.size:
                 self.pictures[pushed] = picture
             elif torch.rand((), generator=draws) < 0.5:

@@ -1,0 +1,141 @@
+"""Who may import whom, and a few rules that keep files readable."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from translate.task import names
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = {"app", "benchmarks", "datasets", "models", "tests", "train", "translate"}
+SOURCES = sorted(
+    path
+    for path in ROOT.rglob("*.py")
+    if not any(part.startswith(".") or part in ("venv", "build") for part in path.relative_to(ROOT).parts)
+)
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imported(path: Path, everywhere: bool = True) -> set[str]:
+    """Dotted names a file imports (or only at once): `from models import pix2pix` is models.pix2pix."""
+    found = set()
+    for node in ast.walk(tree(path)) if everywhere else tree(path).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def of_ours(path: Path) -> set[str]:
+    return {name for name in imported(path) if name.split(".")[0] in OURS}
+
+
+def within(folder: str) -> list[Path]:
+    return [path for path in SOURCES if path.is_relative_to(ROOT / folder)]
+
+
+def test_all_packages_are_seen():
+    for folder in ("datasets", "models", "models/common", "translate", "translate/ui", "tests"):
+        assert len(within(folder)) > 1, folder
+
+
+def test_datasets_import_nothing_of_ours():
+    for path in within("datasets"):
+        assert all(name.startswith("datasets") for name in of_ours(path)), path
+
+
+def test_models_common_imports_nothing_of_ours():
+    for path in within("models/common"):
+        assert all(name.startswith("models.common") for name in of_ours(path)), path
+
+
+@pytest.mark.parametrize("task", names())
+def test_a_method_imports_what_methods_may(task):
+    """The common layers, the Task and Config it is made of, and the methods its paper builds on."""
+    allowed = ("models.common.", "translate.task.", "translate.config.", "translate.text.")
+    others = {f"models.{name}" for name in names() if name != task}
+    for name in of_ours(ROOT / "models" / f"{task}.py"):
+        assert name.startswith(allowed) or name in {"models.common", *others}, f"{task} imports {name}"
+
+
+def test_methods_do_not_import_each_other_in_circles():
+    graph = {}
+    for task in names():
+        used = {name.split(".")[1] for name in of_ours(ROOT / "models" / f"{task}.py") if "models." in name}
+        graph[task] = used & set(names())
+
+    def ancestors(task: str, path: tuple[str, ...] = ()) -> None:
+        assert task not in path, f"models import each other: {path} -> {task}"
+        for other in graph[task]:
+            ancestors(other, (*path, task))
+
+    for task in graph:
+        ancestors(task)
+
+
+def test_translate_imports_no_data_no_page_and_no_method():
+    entry_points = {ROOT / "translate" / "__main__.py", *within("translate/ui")}
+    for path in within("translate"):
+        roots = {name.split(".")[0] for name in imported(path)}
+        assert "models" not in roots, path
+        if path not in entry_points:
+            assert not roots & {"datasets", "gradio"}, path
+
+
+def test_only_find_imports_methods_by_name():
+    users = [path.name for path in within("translate") if "import_module" in path.read_text()]
+    assert users == ["task.py"]
+
+
+def test_large_packages_are_imported_where_they_are_used():
+    for path in SOURCES:
+        at_once = {name.split(".")[0] for name in imported(path, everywhere=False)}
+        lazy = {"transformers", "kornia", "pandas", "torch_fidelity", "playwright"}
+        if not path.is_relative_to(ROOT / "translate" / "ui") and not path.is_relative_to(ROOT / "tests"):
+            lazy |= {"gradio", "torchvision"}
+        if path.parent == ROOT or path.name in ("config.py", "arguments.py", "cli.py", "__main__.py"):
+            lazy |= {"torch", "accelerate", "tyro", "datasets"}
+        assert not at_once & lazy, f"{path} imports {at_once & lazy} at once"
+
+
+def test_no_unfinished_business():
+    words = ["TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImpl" + "ementedError", "place" + "holder"]
+    pattern = re.compile(r"\b(" + "|".join([*words, "dum" + "my", "for" + " now"]) + r")\b")
+    for path in SOURCES:
+        found = pattern.search(path.read_text())
+        assert not found, f"{path} says {found[0]}"
+
+
+def test_no_catch_all_modules():
+    for path in SOURCES:
+        assert path.stem not in ("utils", "util", "helper", "helpers", "misc", "common"), path
+
+
+def test_programs_methods_and_steps_are_short():
+    for program in ("train.py", "app.py"):
+        assert len((ROOT / program).read_text().splitlines()) <= 40, program
+    for path in SOURCES:
+        assert len(path.read_text().splitlines()) < 400, path
+    for task in names():
+        path = ROOT / "models" / f"{task}.py"
+        assert len(path.read_text().splitlines()) < 300, path
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef) and node.name == "step":
+                assert node.end_lineno - node.lineno < 40, path
+
+
+@pytest.mark.parametrize("task", names())
+def test_methods_name_their_paper_first(task):
+    text = ast.get_docstring(tree(ROOT / "models" / f"{task}.py")) or ""
+    assert re.search(r"\d{4}.*arXiv|arXiv.*\d{4}|\d{4}\)", text.split("\n")[0]), text.split("\n")[0]
+    order = [
+        node.name for node in tree(ROOT / "models" / f"{task}.py").body if isinstance(node, ast.ClassDef)
+    ]
+    assert order.index("Config") == len(order) - 2, "networks, then Config, then the Task"

@@ -1,0 +1,304 @@
+"""Settings from flags and files, their help, and what a mistyped word is answered."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import typing
+from pathlib import Path
+
+import pytest
+
+from tests.children import ROOT
+from translate import arguments
+from translate.config import RunConfig, UserError, config_class, described, from_json, to_json
+from translate.task import find, names
+
+
+def answer(*words, **options) -> tuple[int, str, str]:
+    """`train.py WORDS` in a process of its own: exit code, stdout, stderr."""
+    done = subprocess.run(
+        [sys.executable, "train.py", *map(str, words)], cwd=ROOT, capture_output=True, text=True, **options
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def parsed(*words) -> RunConfig:
+    return arguments.parse([str(word) for word in words])[1]
+
+
+def refused(capsys, *words) -> str:
+    """What tyro says about a bad value, without its frame."""
+    with pytest.raises(SystemExit) as stopped:
+        parsed(*words)
+    assert stopped.value.code == 2
+    return " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+# --- help ---
+
+
+def test_help_lists_the_tasks():
+    code, out, _ = answer("--help")
+    assert code == 0
+    for task in names():
+        assert f"\n  {task} " in out
+    assert "arXiv 1703.10593" in out
+
+
+@pytest.mark.parametrize("task", names())
+def test_help_of_a_task_shows_every_field_in_groups(task, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        arguments.parse(["--task", task, "--help"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    said, title = {}, "usage"
+    for line in out.splitlines():
+        line = line.strip("╭─╮│╰╯- ") if "options" in line else line.strip("│╰╯─ ")
+        title = line if line.endswith(" options") else title
+        said[title] = f"{said.get(title, '')} {line}"
+    method = list(said)[-1]
+    assert list(said) == ["usage", "Data options", "Training options", "Output options", method]
+    assert method.lower().startswith(task.split("_")[0])
+    assert "--size INT" in said["Data options"] and "--steps INT" in said["Training options"]
+    assert "--save-every INT" in said["Output options"]
+    texts = described(find(task).Config)
+    for field in dataclasses.fields(find(task).Config):
+        flag = "--" + field.name.replace("_", "-")
+        group, help_text = texts[field.name]
+        box = said[f"{group} options"]
+        assert help_text, f"{task}: {flag} has no help text"
+        default = "none" if field.default in (None, ()) else field.default
+        assert re.search(rf"{flag}[, ].*?{re.escape(help_text)} \(default: {default}\)", box), (flag, box)
+
+
+@pytest.mark.parametrize("task", names())
+def test_the_quick_config_is_the_methods_own(task):
+    """Read from the source without torch, it has the same fields, types, defaults and help."""
+    quick, own = config_class(task), find(task).Config
+    assert [(f.name, f.default, f.kw_only) for f in dataclasses.fields(quick)] == [
+        (f.name, f.default, f.kw_only) for f in dataclasses.fields(own)
+    ]
+    assert typing.get_type_hints(quick) == typing.get_type_hints(own)
+    assert described(quick) == described(own)
+    assert quick.__doc__ == own.__doc__ and issubclass(quick, RunConfig)
+
+
+def test_a_config_may_build_on_another_and_use_a_constant(tmp_path, monkeypatch):
+    monkeypatch.setattr("translate.config.METHODS", tmp_path)
+    head = "import torch\nfrom dataclasses import dataclass\n"
+    (tmp_path / "first.py").write_text(
+        f"{head}from translate.config import RunConfig\nWIDTH = 5\n"
+        "@dataclass(frozen=True, kw_only=True)\nclass Config(RunConfig):\n    '''First (2017)'''\n\n"
+        "    width: int = WIDTH  # of a layer\n    steps: int = 7  # seven days\n"
+    )
+    (tmp_path / "second.py").write_text(
+        f"{head}from models import first\n"
+        "@dataclass(frozen=True, kw_only=True)\nclass Config(first.Config):\n    '''Second (2018)'''\n\n"
+        "    width: int = 6\n    depth: int = 2  # layers\n"
+    )
+    config = config_class("second")
+    assert (config().width, config().depth, config().steps) == (6, 2, 7)
+    assert described(config)["width"] == ("First", "of a layer")
+    assert described(config)["depth"] == ("Second", "layers")
+    assert described(config)["steps"] == ("Training", "updates in all; seven days")
+
+
+# --- mistakes ---
+
+QUICK = """
+import runpy, sys
+sys.argv = ["train.py", *sys.argv[1:]]
+try:
+    runpy.run_path("train.py", run_name="__main__")
+finally:
+    slow = {"torch", "accelerate", "torchvision", "transformers", "gradio", "models"} & set(sys.modules)
+    print("imported:", *sorted(slow))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--task", "cyclgan"], "unknown task 'cyclgan', did you mean cyclegan? The tasks are: "),
+        (
+            ["--task", "cyclegan", "--batchsize", "4"],
+            "unknown flag --batchsize for --task cyclegan, did you me",
+        ),
+        (["--task", "vae", "--help"], ""),
+    ],
+)
+def test_mistakes_and_help_are_answered_at_once(words, expected):
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", QUICK, *words], cwd=ROOT, capture_output=True, text=True)
+    assert time.perf_counter() - start < 10  # it takes 0.3 s, on a quiet machine
+    assert done.stdout.splitlines()[-1] == "imported:"
+    assert "Traceback" not in done.stderr
+    if expected:
+        assert done.returncode == 2 and done.stderr.startswith(f"error: {expected}")
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "--task is missing; the tasks are: "),
+        (["--task"], "--task needs a value"),
+        (["--task", "vae", "--latnet", "3"], "did you mean --latent?"),
+        (["--task", "vae", "-size", "3"], "did you mean --size?"),
+        (["--task", "vae", "--dry"], "did you mean --dry-run?"),
+        (["--task", "vae", "--no-size"], "unknown flag --no-size"),
+        (["--task", "vae", "--flip", "no"], "--flip takes no value: say --flip or --no-flip"),
+        (["--task", "vae", "--no-flip=1"], "--no-flip takes no value: say --flip or --no-flip"),
+        (["--task", "vae", "--steps", "0"], "--steps 0 is too small; the least is 1"),
+        (["--task", "vae", "--clip", "-1"], "--clip -1.0 is too small; the least is 0.0"),
+        (["--task", "vae", "--ema", "1"], "--ema 1.0 must be in [0, 1), e.g. 0.999"),
+        (["--task", "vae", "--learning-rate", "nan"], "--learning-rate nan must be a number above 0"),
+        (["--task", "vae", "--load-size", "32"], "--load-size 32 is below --size 64"),
+        (["--task", "vae", "--config", "/no/such.json"], "--config /no/such.json: No such file"),
+    ],
+)
+def test_a_mistake_is_one_sentence(words, expected):
+    with pytest.raises(UserError) as refusal:
+        arguments.parse(words)
+    assert expected in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--size", "abc"], "--size: expected a whole number, got 'abc'"),
+        (["--size", "1.5"], "--size: expected a whole number, got '1.5'"),
+        (["--load-size", "big"], "--load-size: expected a whole number, got 'big'"),
+        (["--ema", "much"], "--ema: expected a number, got 'much'"),
+        (["--lr-schedule", "cosinus"], "Expected one of ('constant', 'linear', 'cosine')"),
+        (["--size"], "Missing value for argument '--size'"),
+        (["stray"], "Unrecognized options: stray"),
+    ],
+)
+def test_a_bad_value_is_named(words, expected, capsys):
+    assert expected in refused(capsys, "--task", "vae", *words)
+
+
+def test_a_mistake_on_the_command_line_has_no_traceback():
+    for words in (["--task", "vae", "--size", "abc"], ["--task", "vae", "--steps", "0"]):
+        code, _, err = answer(*words)
+        assert code == 2 and "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--task", "vae", "--help"]])
+def test_help_into_a_closed_pipe_is_silent(words):
+    """`--help | head` where head has left before anything is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "train.py", *words], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert done.stderr == "" and done.returncode == 141
+
+
+# --- settings files ---
+
+
+def written(path: Path, text) -> Path:
+    path.write_text(text if isinstance(text, str) else json.dumps(text))
+    return path
+
+
+def test_flags_win_over_a_file(tmp_path):
+    file = written(
+        tmp_path / "a.yaml", "task: cyclegan\nsize: 64\nlearning-rate: 1e-3\nflip: off\npatch: 16\n"
+    )
+    task, config, dry = arguments.parse(["--config", str(file), "--size", "32", "--dry-run"])
+    assert task == "cyclegan" and dry
+    assert (config.size, config.learning_rate, config.flip, config.patch) == (32, 1e-3, False, "16")
+    assert (
+        arguments.parse(["--task", "vae", f"--config={written(tmp_path / 'b.json', {'size': 16})}"])[0]
+        == "vae"
+    )
+    assert parsed("--flip", "--config", file).flip
+
+
+def test_words_that_yaml_reads_as_truth_values(tmp_path):
+    file = written(tmp_path / "a.yml", "task: vae\nmixed_precision: no\ncache: on\nreport_to: tensorboard\n")
+    config = parsed("--config", file)
+    assert (config.mixed_precision, config.cache, config.report_to) == ("no", "on", ("tensorboard",))
+
+
+@pytest.mark.parametrize("task", names())
+def test_a_runs_config_json_is_a_settings_file(task, tmp_path):
+    config = dataclasses.replace(
+        find(task).tiny(), output=tmp_path / "a run", load_size=40, report_to=("tensorboard", "wandb"), a="-x"
+    )
+    facts = {"task": task, "config": to_json(config), "info": {}, "steps": 3}
+    name, again, _ = arguments.parse(["--config", str(written(tmp_path / "config.json", facts))])
+    assert name == task and vars(again) == vars(config)
+    empty = dataclasses.replace(config, load_size=None, report_to=(), a=None)
+    facts["config"] = to_json(empty)
+    again = parsed("--config", written(tmp_path / "config.json", facts))
+    assert vars(again) == vars(empty)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.json", '{"sise": 3}', "unknown setting 'sise', did you mean size?"),
+        ("a.yaml", "latent_: 3", "unknown setting 'latent_', did you mean latent?"),
+        ("a.json", "{", "neither JSON nor YAML"),
+        ("a.yaml", "a: [1", "neither JSON nor YAML"),
+        ("a.yaml", "- 3", "must hold names and values, e.g. `size: 128`; found list"),
+        ("a.yaml", "", "must hold names and values"),
+        ("a.yaml", "flip: maybe", "takes no value"),
+    ],
+)
+def test_a_bad_settings_file_is_named(tmp_path, name, text, expected):
+    file = written(tmp_path / name, text)
+    with pytest.raises(UserError) as refusal:
+        parsed("--task", "vae", "--config", file)
+    assert expected in str(refusal.value)
+    assert str(file) in str(refusal.value) or "flip" in str(refusal.value)
+
+
+def test_a_bad_value_in_a_settings_file_says_where_it_may_come_from(tmp_path, capsys):
+    file = written(tmp_path / "a.json", {"size": "abc"})
+    said = refused(capsys, "--task", "vae", "--config", file)
+    assert "expected a whole number, got 'abc'" in said and str(file) in said
+
+
+def test_settings_of_another_version_are_named():
+    with pytest.raises(UserError, match="'sizes', unknown here, did you mean size?"):
+        from_json(config_class("vae"), {"sizes": 3})
+
+
+# --- names and the dry run ---
+
+
+@pytest.mark.parametrize(
+    ("words", "folder"),
+    [
+        ([], "runs/cyclegan-birds"),
+        (["--data", "birds:100"], "runs/cyclegan-birds-100"),
+        (["--data", "/somewhere/horse2zebra/"], "runs/cyclegan-horse2zebra"),
+        (["--data", "photos.zip"], "runs/cyclegan-photos"),
+        (["--a", "x/emoji.zip/train/noto", "--b", "x/emoji.zip/train/twemoji"], "runs/cyclegan-noto-twemoji"),
+        (["--output", "here"], "here"),
+    ],
+)
+def test_the_default_output_folder(words, folder):
+    assert parsed("--task", "cyclegan", *words).output == Path(folder)
+
+
+def test_dry_run_shows_everything_and_writes_nothing(trainer, tiny_cyclegan, tmp_path):
+    code, printed = trainer.run(*tiny_cyclegan, "--output", tmp_path / "run", "--dry-run")
+    assert code == 0, printed
+    assert "  size = 16\n" in printed and "  ema = 0.9\n" in printed
+    counts = dict(re.findall(r"\n  (\w+) +([0-9.]+) M parameters", printed))
+    assert (
+        set(counts) == {"G", "F", "D_X", "D_Y"} and counts["G"] == counts["F"] == "0.032"
+    )  # 6 blocks, width 4
+    assert "memory, estimated: 0." in printed and "  count = 7\n" in printed and "kind = unpaired" in printed
+    assert list(tmp_path.iterdir()) == []

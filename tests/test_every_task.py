@@ -1,0 +1,156 @@
+"""What every method must do; a new file in `models/` is covered by being there."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+import datasets
+from tests.children import weights
+from tests.conftest import build
+from translate import checkpoint
+from translate.config import from_json, to_json
+from translate.loop import Update
+from translate.record import preview_batch
+from translate.task import find, names
+
+every_task = pytest.mark.parametrize("name", names())
+
+
+def birds(task_class, count: int = 12) -> datasets.Dataset:
+    return datasets.load(task_class.data, f"birds:{count}", size=task_class.tiny().size)
+
+
+def images_of(task, count: int = 3) -> dict:
+    return preview_batch(birds(type(task)), count)
+
+
+class Watch(Update):
+    """Records what each update moves."""
+
+    def __init__(self, task, *others):
+        super().__init__(task, *others)
+        self.task, self.moved, self.losses = task, {name: set() for name in self.optimizers}, []
+
+    def __call__(self, name, loss):
+        before = {key: value.detach().clone() for key, value in self.task.named_parameters()}
+        super().__call__(name, loss)
+        self.moved[name] |= {
+            k for k, v in self.task.named_parameters() if not torch.equal(v.detach(), before[k])
+        }
+        self.losses.append(loss.detach())
+
+
+class Alone:
+    num_processes, device = 1, torch.device("cpu")
+
+
+@every_task
+def test_two_steps_are_finite_and_each_optimizer_moves_its_own(name):
+    task = build(find(name), birds(find(name)))
+    update, steps = Watch(task, task.config, Alone(), None), 2
+    for t in range(steps):
+        torch.manual_seed(t)
+        logs = task.train().step(images_of(task, task.config.batch_size), t, update)
+        assert logs and all(value.ndim == 0 and not value.requires_grad for value in logs.values())
+        assert all(torch.isfinite(value) for value in [*logs.values(), *update.losses])
+    assert all(torch.isfinite(value).all() for value in task.state_dict().values())
+    names_of = {id(parameter): key for key, parameter in task.named_parameters()}
+    owned = {k: {names_of[id(p)] for p in group} for k, group in update.parameters.items()}
+    assert update.moved == owned
+    everyone = [key for keys in owned.values() for key in keys]
+    trained = [key for key, parameter in task.named_parameters() if parameter.requires_grad]
+    assert sorted(everyone) == sorted(trained), "a parameter has no optimizer, or two"
+
+
+@every_task
+def test_resume_is_bit_equal(name, learn, tmp_path):
+    data, folder = birds(find(name)), tmp_path / "run"
+    settings = dict(steps=4, save_every=2, keep_states=9, ema=0.9, log_every=1, preview_every=4)
+    learn(find(name), data, **settings)
+    whole, lines = weights(folder), (folder / "logs.jsonl").read_text().splitlines()
+    shutil.rmtree(folder / "state-000004")
+    learn(find(name), data, **settings)
+    assert weights(folder) == whole
+    again = (folder / "logs.jsonl").read_text().splitlines()
+    for line, other in zip(lines, again, strict=True):
+        line, other = json.loads(line), json.loads(other)
+        assert {**line, "time": 0} == {**other, "time": 0}
+    assert Image.open(folder / "previews" / "step-00000004.png").size > (16, 16)
+
+
+@every_task
+def test_settings_survive_json(name, tmp_path):
+    task_class = find(name)
+    changed = dataclasses.replace(
+        task_class.tiny(), output=tmp_path, load_size=99, report_to=("tensorboard", "wandb"), flip=False
+    )
+    for config in (task_class.Config(), task_class.tiny(), changed):
+        assert from_json(task_class.Config, json.loads(json.dumps(to_json(config)))) == config
+
+
+@every_task
+def test_output_has_the_shape_and_range_of_pictures(name):
+    task = build(find(name), birds(find(name))).eval()
+    batch = images_of(task)
+    keys = list(task.info.channels)
+    with torch.no_grad():
+        columns = task.preview(batch)
+        if task.takes == "image":
+            for direction in task.directions:
+                source, target = keys if direction == "AtoB" else keys[::-1]
+                made = task.generate(batch[source], direction=direction)
+                assert made.shape == batch[target].shape
+                columns[direction] = made
+        if task.takes == "noise":
+            columns["made"] = task.generate(torch.randn(3, *task.noise_shape))
+            assert columns["made"].shape == batch[keys[0]].shape
+    for title, pictures in columns.items():
+        assert len(pictures) == 3 and pictures.shape[1] in (1, 3, 4), title
+        assert torch.isfinite(pictures).all() and pictures.abs().max() <= 1, title
+
+
+@every_task
+def test_the_pipeline_serves_it(name, tmp_path):
+    """Written, read back and used: the same pictures as from the trained task, from the same seed."""
+    from translate.pipeline import Pipeline
+
+    task = build(find(name), birds(find(name))).eval()
+    checkpoint.write_model(tmp_path / "model", task, steps=7, images=21)
+    read = checkpoint.read_model(tmp_path / "model")
+    assert not read.training and read.config == task.config and read.info == task.info
+    for exported in task.exported:
+        ours, theirs = getattr(task, exported).state_dict(), getattr(read, exported).state_dict()
+        assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+    ask = {
+        "image": {"image": Image.new("RGB", (21, 18), "orange")},
+        "noise": {"n": 2},
+        "label": {"label": 0},
+        "text": {"text": "a red bird"},
+    }[task.takes]
+    pipeline = Pipeline.from_pretrained(tmp_path / "model")
+    first, again = pipeline(**ask, seed=3), pipeline(**ask, seed=3)
+    assert len(first) == ask.get("n", 1) and all(isinstance(picture, Image.Image) for picture in first)
+    assert [picture.tobytes() for picture in first] == [picture.tobytes() for picture in again]
+    if task.takes == "image":
+        assert first[0].width % 21 == 0 and first[0].height % 18 == 0
+
+
+@every_task
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision(name, precision, learn):
+    task = learn(find(name), birds(find(name)), steps=2, mixed_precision=precision)
+    assert all(torch.isfinite(value).all() for value in task.state_dict().values())
+    assert all(parameter.dtype == torch.float32 for parameter in task.parameters())
+
+
+@every_task
+def test_one_picture_is_enough(name, learn, tmp_path):
+    """One sample in batches of one or two is no special case."""
+    for batch_size in (1, 2):
+        settings = dict(steps=2, batch_size=batch_size, output=tmp_path / str(batch_size))
+        task = learn(find(name), birds(find(name), 1), **settings)
+        assert all(torch.isfinite(value).all() for value in task.state_dict().values())
