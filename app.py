@@ -22,9 +22,9 @@ def main(
         models: folder of model folders, instead of pretrained/ and runs/
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from translate import allocator
+    from translate import machine
 
-    allocator.tune()
+    machine.tune()
     from translate.ui import page
 
     page.serve(host, port, auth, share, models)

@@ -8,9 +8,9 @@ from translate import arguments
 def main() -> None:
     name, config, dry = arguments.parse(sys.argv[1:])
 
-    from translate import allocator
+    from translate import machine
 
-    allocator.tune()
+    machine.tune()
     import torch
 
     import datasets

@@ -1,4 +1,4 @@
-"""Why the layers are written as they are: each against PyTorch's own, in one run: python -m benchmarks.layers"""
+"""Why the layers are written as they are, each against PyTorch's own: python -m benchmarks.layers"""
 
 import time
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.common.layers import InstanceNorm, ReflectionPad, ToPicture
-from translate import allocator
+from translate import machine
 
 
 def both_passes(layer, x: Tensor) -> float:
@@ -33,7 +33,7 @@ def compare(name: str, shape: tuple[int, ...], ours, others: dict) -> None:
 
 
 def main() -> None:
-    allocator.tune()
+    machine.tune()
     print("| layer, bfloat16, channels_last | ours, ms | against | ms | ratio |\n|---|---|---|---|---|")
     for shape in ((1, 256, 64, 64), (2, 256, 64, 64), (2, 64, 256, 256)):
         compare(

@@ -54,9 +54,9 @@ def clock() -> float:
 
 def measure(name: str, precision: str, steps: int) -> dict:
     """One case, in this process (a fresh one, so that the peak memory is the case's own)."""
-    from translate import allocator
+    from translate import machine
 
-    allocator.tune()
+    machine.tune()
     import torch
     from accelerate import Accelerator
 
@@ -118,8 +118,8 @@ def main(settings: Settings) -> None:
             row = json.loads(printed.splitlines()[-1])
             rows.append(row)
             print(
-                f"| {name} | {precision} | {row['seconds']:.3f} | {row['images/s']:.2f} | {row['peak GiB']:.2f} "
-                f"| {row['limit GFLOP/s']:.0f} | {row['share']:.1%} |",
+                f"| {name} | {precision} | {row['seconds']:.3f} | {row['images/s']:.2f} "
+                f"| {row['peak GiB']:.2f} | {row['limit GFLOP/s']:.0f} | {row['share']:.1%} |",
                 flush=True,
             )
     if settings.output:

@@ -1,7 +1,7 @@
 """Data for every kind of task. `load(kind, data, size=...)` gives samples by number; see `Dataset`.
 
-Hugging Face's package has the same name; from a checkout ours comes first. Accelerate then looks for `Dataset`
-and `IterableDataset` here, so both exist. Data sets of the Hub come through `hub.py`.
+Hugging Face's package has the same name; from a checkout ours comes first. Accelerate then looks for
+`Dataset` and `IterableDataset` here, so both exist. Data sets of the Hub come through `hub.py`.
 """
 
 from datasets.base import DataError, Dataset, IterableDataset
@@ -33,8 +33,8 @@ def load(
         domain of its random crops), tar shards (`DIR/*.tar`, `name-{0000..0012}.tar`), parquet files, MNIST's
         files, `user/name[:column]` on the Hub, or the built-in `birds`, `birds:COUNT`.
     size: samples are size x size.
-    split: "train", or "test": the part called test, val, valid or validation, without augmentation; where there
-        is none, the training pictures (and `info["split"]` says so).
+    split: "train", or "test": the part called test, val, valid or validation, without augmentation;
+        where there is none, the training pictures (and `info["split"]` says so).
     a, b: for paired and unpaired data, two such places instead of `data`. A path with a `train` folder in it
         finds its test part beside it: X/train/noto -> X/test/noto.
     direction: "BtoA" swaps `a` and `b`.

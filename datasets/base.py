@@ -15,7 +15,7 @@ class Dataset:
 
     A sample is a dict of float32 tensors [C, H, W] in [-1, 1] (`image`, or `a` and `b`, ...) with `index`
     (int) and `file` (str, the source file or files). `sample` may be called from several threads at once;
-    everything random comes from the generator it is given, so a sample is a function of (index, generator state).
+    everything random comes from the generator it is given, so a sample is a function of both.
 
     `info` is JSON-able: kind, name, count, channels {name: C}, bits 8 | 16, classes, names, split.
     """

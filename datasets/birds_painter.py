@@ -108,7 +108,7 @@ class Painter:
         self.lay(box, alpha, self.drawn(np.broadcast_to(colour, (*alpha.shape[:2], 3)), strokes))
 
     def drawn(self, layer: ndarray, strokes: ndarray) -> ndarray:
-        """The layer with strokes on it: ink on paper, else a darker (on black: lighter) tone of what is below."""
+        """The layer with strokes on it: ink on paper, else a darker (on black: lighter) tone."""
         if self.ink:
             return 255 + strokes * (INK - 255)
         dark = layer.max(-1, keepdims=True) < 80

@@ -17,7 +17,7 @@ def is_here(folder: Path) -> bool:
 
 
 def open_digits(folder: Path) -> Files:
-    """The pictures as PGM files in a folder for each class, TRAIN|TEST/CLASS/NUMBER, in the order of the arrays."""
+    """The pictures as PGM files, TRAIN|TEST/CLASS/NUMBER, in the order of the arrays."""
     pixels: dict[str, np.ndarray] = {}
     names: list[str] = []
     for part in STEMS:
@@ -25,11 +25,14 @@ def open_digits(folder: Path) -> Files:
         if images is None and labels is None:
             continue
         if images is None or labels is None:
-            raise DataError(f"{folder} holds {images or labels} but not what belongs to it: add the other file")
+            raise DataError(
+                f"{folder} holds {images or labels} but not what belongs to it: add the other file"
+            )
         pixels[part], classes = read_idx(images, 3), read_idx(labels, 1)
         if len(pixels[part]) != len(classes):
             raise DataError(
-                f"{images} has {len(pixels[part])} pictures and {labels} {len(classes)} labels: one is damaged"
+                f"{images} has {len(pixels[part])} pictures, but {labels} {len(classes)} labels: "
+                "one is damaged, fetch them again"
             )
         names += [f"{part}/{label}/{number:05d}" for number, label in enumerate(classes.tolist())]
 
@@ -47,7 +50,7 @@ def find(folder: Path, part: str, what: str) -> Path | None:
 
 
 def read_idx(file: Path, axes: int) -> np.ndarray:
-    """An idx file of bytes, gzipped or not: two zeros, 8 (the type), the number of axes, their lengths, the data."""
+    """An idx file of bytes, gzipped or not: two zeros, 8 (the type), number of axes, their lengths, data."""
     try:
         data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         header = struct.unpack(f">HBB{axes}I", data[: 4 + 4 * axes])

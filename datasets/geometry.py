@@ -1,7 +1,7 @@
 """From a decoded picture to a training patch: resize, crop, mirror, and colour jitter.
 
-`fit` is the part that is the same every time, so its result is what the cache keeps; `window` draws the random
-rest, which the two sides of a pair share; `cut` applies it.
+`fit` is the part that is the same every time, so its result is what the cache keeps; `window` draws the
+random rest, which the two sides of a pair share; `cut` applies it.
 """
 
 import math
@@ -151,7 +151,7 @@ def edge_padded(picture: Tensor, size: int) -> Tensor:
 
 
 def draw_jitter(strength: float, generator: torch.Generator) -> tuple[float, ...] | None:
-    """Brightness, contrast and saturation factors in 1 +- strength, and a hue shift of +- strength / 4 turns."""
+    """Brightness, contrast and saturation factors in 1 +- strength, hue shift of +- strength / 4 turns."""
     if strength <= 0:
         return None
     factors = (torch.rand(4, generator=generator) * 2 - 1) * strength

@@ -1,7 +1,7 @@
 """Pictures in parquet files, as the Hub stores data sets: a column of bytes, or of {bytes, path}.
 
 `user/name`, `user/name:column`, `user/name/config:column` are downloaded file by file, when a picture of the
-file is first needed, into Hugging Face's own cache. Local files serve as well: X.parquet, or a folder of them.
+file is first needed, into Hugging Face's own cache. Local files serve as well: X.parquet, or folders of them.
 """
 
 import json
@@ -111,7 +111,7 @@ class Rows(Source):
         return counts
 
     def classes(self) -> tuple[list[str], list[int]] | None:
-        """From the column that the Hub's description calls a ClassLabel, or one of whole numbers called label."""
+        """From the column that the Hub's description calls a ClassLabel, or whole numbers called label."""
         described = features(self.tables[0])
         names = {
             name: value["names"] for name, value in described.items() if value.get("_type") == "ClassLabel"
@@ -199,7 +199,8 @@ def open_hub(text: str) -> Rows:
     except (OSError, HTTPError) as error:
         why = " ".join(str(error).split())[:200]
         raise DataError(
-            f"there is no {text} here, and the Hub gives no data set {repo} ({why}); without a network, fetch it "
+            f"there is no {text} here, and the Hub gives no data set {repo} ({why}); "
+            "without a network, fetch it "
             f"elsewhere with `hf download {repo} --repo-type dataset --local-dir DIR` and give DIR"
         ) from None
     return rows(f"{repo}/{config}" if config else repo, tables, column)
@@ -225,7 +226,9 @@ def of_config(repo: str, names: Sequence[str], config: str | None) -> list[str]:
     if config is None and len(configs) > 1:
         raise DataError(f"the Hub's {repo} has {len(configs)} configurations: name one, {told}")
     if config is not None and config not in configs:
-        raise DataError(f"the Hub's {repo} has no configuration {config}; it has {', '.join(configs) or 'none'}")
+        raise DataError(
+            f"the Hub's {repo} has no configuration {config}; it has {', '.join(configs) or 'none'}"
+        )
     return [name for name in names if config is None or of[name] == config]
 
 

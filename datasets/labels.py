@@ -27,7 +27,7 @@ class Labels(Images):
 
 
 def load(request: Request) -> Labels:
-    """Classes are numbered by the training part, in the order of their names, or values where all are numbers."""
+    """Classes are numbered by the training part, ordered by name, or by value where all are numbers."""
     try:
         part = layouts.one(request.data, request.split)
     except Empty as error:

@@ -18,7 +18,7 @@ Two = tuple[Source, Source]
 
 
 class Part(NamedTuple, Generic[Pictures]):
-    """The part of the data to use (`split` says which it is), and the training part, which decides the channels."""
+    """The part to use (`split` says which it is), and the training part, which decides the channels."""
 
     train: Pictures
     chosen: Pictures
@@ -83,7 +83,7 @@ def unwrapped(source: Source) -> Source:
 
 
 def sibling(path: str) -> str | None:
-    """The test part that lies beside a training part, if any: X/train/noto -> X/test/noto, X/trainA -> X/testA."""
+    """The test part beside a training part, if any: X/train/noto -> X/test/noto, X/trainA -> X/testA."""
     parts = Path(path).parts
     for place in reversed(range(len(parts))):
         if match := re.fullmatch(r"train([AB]?)", parts[place]):

@@ -110,7 +110,8 @@ def matched(a: Source, b: Source) -> Sequence[int]:
     alone += [b.where(number) for key, number in numbers_b.items() if key not in numbers_a]
     if alone:
         raise DataError(
-            f"paired data needs the same file names in {a.path} and {b.path}; {len(alone)} pictures have no partner: "
+            f"paired data needs the same file names in {a.path} and {b.path}; "
+            f"{len(alone)} pictures have no partner: "
             + ", ".join(alone[:3])
             + (", ..." if len(alone) > 3 else "")
         )
@@ -122,7 +123,8 @@ def numbered(source: Source, keys: Sequence[Hashable]) -> dict[Hashable, int]:
     for number, key in enumerate(keys):
         if numbers.setdefault(key, number) != number:
             raise DataError(
-                f"{source.where(number)} and {source.where(numbers[key])} have one name, so which is the partner "
+                f"{source.where(number)} and {source.where(numbers[key])} have one name, "
+                "so which is the partner "
                 "is unclear: remove one of them"
             )
     return numbers
@@ -139,7 +141,9 @@ def load(request: Request) -> Paired:
         if part.train.folders().keys() != {""}:
             raise layouts.needs("paired", LAYOUT, request.data)
         like = probe(part.train)
-        odd = next((f"{width}x{height}" for height, width in like.sizes if not has_halves(height, width)), None)
+        odd = next(
+            (f"{width}x{height}" for height, width in like.sizes if not has_halves(height, width)), None
+        )
         if odd or part.train.single:
             raise DataError(
                 f"paired data needs {LAYOUT}; {part.train.path} is no pair"

@@ -33,8 +33,8 @@ class Probe:
 
 
 def probe(source: Source, limit: int = PROBED) -> Probe:
-    """Decide channels and bits from the headers of up to `limit` pictures: grey where all are, alpha only where
-    one of them is really see-through, 16 bits where any is. Raises DataError where none can be read."""
+    """Decide channels and bits from the headers of up to `limit` pictures: grey where all are, alpha only
+    where one of them is really see-through, 16 bits where any is. Raises DataError where none can be read."""
     found = Probe()
     colour = alpha = False
     looked = 0  # alpha can only be judged from pixels, so only a few pictures are asked
@@ -101,8 +101,8 @@ def see_through(data: bytes) -> bool:
 def decode(data: bytes, channels: int, bits: int, needed: int | None = None) -> Tensor:
     """Pixels as shown (EXIF rotation applied): uint8, or uint16 where `bits` is 16, [channels, H, W].
 
-    Transparency that the data set does not keep lies on white. `needed`: the shorter side that will be used; a
-    JPEG more than twice as large is decoded at a fraction of its size. Raises one of `store.UNREADABLE`.
+    Transparency that the data set does not keep lies on white. `needed`: the shorter side that will be used;
+    a JPEG more than twice as large is decoded at a fraction of its size. Raises one of `store.UNREADABLE`.
     """
     if is_deep_png(data):
         return from_deep(decode_deep_png(data), channels, bits)

@@ -43,7 +43,9 @@ class Report:
             lines.append(f"  folders     {'; '.join(self.parts)}")
         if self.sizes:
             lines.append(f"  sizes       {told(self.sizes)}")
-            lines.append(f"  modes       {', '.join(f'{mode} ({n:,})' for mode, n in self.modes.most_common())}")
+            lines.append(
+                f"  modes       {', '.join(f'{mode} ({n:,})' for mode, n in self.modes.most_common())}"
+            )
         lines += [f"  {kind:<12}{what}" for kind, what in self.kinds.items()]
         lines += [f"  no {kind:<9}{why.partition('; found')[0]}" for kind, why in self.refused.items()]
         if self.checked:
@@ -53,20 +55,26 @@ class Report:
         return "\n".join(lines)
 
 
-def report(path: str, *, a: str | None = None, b: str | None = None, size: int = 128, kind: str | None = None) -> Report:
-    """Look at the data at `path`, or at `a` and `b`, as training would. Raises DataError where nothing is there, or
-    where it cannot serve the `kind` asked for."""
+def report(
+    path: str, *, a: str | None = None, b: str | None = None, size: int = 128, kind: str | None = None
+) -> Report:
+    """Look at the data at `path`, or at `a` and `b`, as training would. Raises DataError where nothing is
+    there, or where it cannot serve the `kind` asked for."""
     two = a is not None and b is not None
     found = Report(f"{a} | {b}" if two else str(path))
     if two or not is_built_in(path):
         for source in [open_source(place) for place in ((a, b) if two else (path,))]:
             look(source, found)
     best: Dataset | None = None
-    for name in [kind] if kind else TWO if two else (*TWO, "labels", "images", *(KINDS if is_built_in(path) else ())):
+    for name in (
+        [kind] if kind else TWO if two else (*TWO, "labels", "images", *(KINDS if is_built_in(path) else ()))
+    ):
         if name in found.kinds:
             continue
         try:
-            train, test = (load(name, path, size=size, split=s, a=a, b=b, cache="off") for s in ("train", "test"))
+            train, test = (
+                load(name, path, size=size, split=s, a=a, b=b, cache="off") for s in ("train", "test")
+            )
             found.kinds[name] = seen(train, test)
             best = best or load(name, path, size=CELL, a=a, b=b, resize="pad", flip=False, cache="off")
             found.count = found.count or len(best)
@@ -79,7 +87,7 @@ def report(path: str, *, a: str | None = None, b: str | None = None, size: int =
 
 
 def look(source: Source, found: Report) -> None:
-    """Decode a source's pictures (the first, or evenly spaced ones, of very many) and add what comes of it."""
+    """Decode a source's pictures (the first, or evenly spaced ones, of very many) and add what it gives."""
 
     def one(number: int) -> tuple[int, int, str] | str:
         try:
@@ -108,7 +116,10 @@ def seen(train: Dataset, test: Dataset) -> str:
     """What training would see, on one line."""
     info = train.info
     held_out = f"{len(test):,} for testing" if test.info["split"] == "test" else "no test part"
-    names = {name: f"{name} ({info['names'][name]})" if name in info["names"] else name for name in info["channels"]}
+    names = {
+        name: f"{name} ({info['names'][name]})" if name in info["names"] else name
+        for name in info["channels"]
+    }
     channels = ", ".join(f"{names[name]} {COLOURS[count]}" for name, count in info["channels"].items())
     classes = f"; {len(info['classes'])} classes" if info["classes"] else ""
     return f"{len(train):,} samples for training, {held_out}; {channels}, {info['bits']} bits{classes}"
@@ -158,8 +169,8 @@ def main(
     size: int = 128,
     overwrite: bool = False,
 ) -> int:
-    """Print a report and write its contact sheet as PNG, to NAME-contact-sheet.png unless told otherwise. Returns 1
-    where files are unreadable, else 0; raises DataError."""
+    """Print a report and write its contact sheet as PNG, to NAME-contact-sheet.png unless told otherwise.
+    Returns 1 where files are unreadable, else 0; raises DataError."""
     file = Path(output or f"{layouts.names(path, a, b)[0].replace(':', '-')}-contact-sheet.png")
     if output and file.exists() and not overwrite:
         raise DataError(f"{file} exists already: choose another name, or allow it to be replaced")

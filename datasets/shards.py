@@ -1,10 +1,10 @@
 """Tar shards in WebDataset's manner, `name-{0000..0012}.tar`, for collections too large to unpack.
 
 The members of a sample are neighbours with one name up to the first dot: `000017.jpg`, `000017.cls`, or
-`000017.input.jpg` and `000017.target.jpg`. One pass over the headers tells where every picture lies; that index
-is kept in the user's cache folder, so that later runs start at once and any picture is one read away. Shards may
-be remote (`https://...`, `hf://datasets/user/name/...`, whatever fsspec opens): each picture is then one range
-request.
+`000017.input.jpg` and `000017.target.jpg`. One pass over the headers tells where every picture lies; that
+index is kept in the user's cache folder, so that later runs start at once and any picture is one read away.
+Shards may be remote (`https://...`, `hf://datasets/user/name/...`, whatever fsspec opens): each picture is
+then one range request.
 """
 
 import glob
@@ -64,7 +64,8 @@ class Shards(Source):
         return f"{self.files[self.shard(index)]}/{self.member(index)}"
 
     def member(self, index: int) -> str:
-        """The picture's name in its shard, from the header before it; by number where that would cost a request."""
+        """The picture's name in its shard, from the header before it; its number where that costs a
+        request."""
         shard = self.shard(index)
         if is_remote(self.files[shard]):
             return f"picture {index - self.starts[shard]}"

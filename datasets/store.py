@@ -36,8 +36,9 @@ log = logging.getLogger(__name__)
 class Store:
     """`count` decoded pictures (or pairs); `store(index)` gives the number really used and its tensors.
 
-    An unreadable one is named once on stderr and the next readable number takes its place, a rule that depends
-    on the files alone, not on who asked first. More than one of them, and more than 1 %, is a DataError.
+    An unreadable one is named once on stderr and the next readable number takes its place, a rule that
+    depends on the files alone, not on who asked first. More than one of them, and more than 1 %, is a
+    DataError.
     """
 
     def __init__(
@@ -77,8 +78,8 @@ class Store:
                 log.warning("skipped an unreadable picture: %s", self.bad[number])
             if len(self.bad) > max(1, self.count // 100):
                 raise DataError(
-                    f"{len(self.bad)} of {self.count} pictures cannot be read, more than 1 %; mend or remove them: "
-                    + self.reasons()
+                    f"{len(self.bad)} of {self.count} pictures cannot be read, more than 1 %; "
+                    "mend or remove them: " + self.reasons()
                 )
 
     def reasons(self) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks are tiny
+os.environ["OMP_NUM_THREADS"] = "1"  # the networks are tiny; another split of sums rounds otherwise
 os.environ.setdefault("ACCELERATE_USE_CPU", "true")
 
 import numpy as np

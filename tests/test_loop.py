@@ -394,3 +394,32 @@ def test_train_returns_the_folder(tmp_path):
     config = dataclasses.replace(Slope.tiny(), output=tmp_path / "a" / "b", steps=1)
     data = World("images", 8)
     assert train(build(Slope, data, config), data, config) == tmp_path / "a" / "b"
+
+
+def test_init_from_a_run_or_a_model_begins_with_its_weights(learn, tmp_path, capsys):
+    """Networks that fit are copied before the moving average starts; others, and pools, start anew."""
+    world = World("unpaired", 16)
+    first = learn(CycleGAN, world, steps=2, output=tmp_path / "first")
+    settings = dict(steps=1, learning_rate=1e-12, ema=0.5, patch="1", pool=7)
+    for source in (tmp_path / "first", tmp_path / "model"):
+        if source.name == "model":
+            checkpoint.write_model(source, first, 2)
+        second = learn(CycleGAN, world, init_from=source, output=tmp_path / f"from-{source.name}", **settings)
+        assert f"started from {source}; not all of D_X, D_Y fits" in capsys.readouterr().out
+        for network in (second.G, second.averaged["F"]):
+            origin = first.G if network is second.G else first.F
+            for ours, theirs in zip(network.parameters(), origin.parameters(), strict=True):
+                torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+    learn(CycleGAN, world, init_from=source, output=tmp_path / "from-model", **(settings | {"steps": 2}))
+    assert "started from" not in capsys.readouterr().out  # a run that continues has its own weights
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [("nothing", "nothing/weights.safetensors cannot be read"), ("wide", "none of its .* tensors fits")],
+)
+def test_init_from_what_cannot_serve(folder, expected, learn, tmp_path):
+    if folder == "wide":
+        learn(Slope, World("images", 8), steps=1, output=tmp_path / folder)
+    with pytest.raises(UserError, match=expected):
+        learn(CycleGAN, World("unpaired", 16), steps=1, init_from=tmp_path / folder)

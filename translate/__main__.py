@@ -45,9 +45,9 @@ def image(
     jobs, single = plan(inputs, output)
     folder = locate(model)
 
-    from translate import allocator
+    from translate import machine
 
-    allocator.tune()
+    machine.tune()
     from tqdm import tqdm
 
     from translate import images
@@ -113,9 +113,9 @@ def sample(
     if not overwrite and (there := next((t for t in targets if t.exists()), None)):
         raise UserError(f"{there} exists; --overwrite replaces it")
 
-    from translate import allocator
+    from translate import machine
 
-    allocator.tune()
+    machine.tune()
     from translate import images
     from translate.pipeline import Pipeline
 

@@ -189,16 +189,21 @@ def read_config(folder: Path) -> tuple[type[Task], RunConfig, DataInfo, dict]:
     return task_class, config, info, facts
 
 
-def read_model(folder: Path, device: str | torch.device = "cpu") -> Task:
-    """A trained Task in eval mode with its exported weights (float32). Raises UserError if it is no model."""
-    folder = Path(folder)
-    task_class, config, info, _ = read_config(folder)
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The exported weights of a model folder. Raises UserError."""
     try:
-        tensors = load_file(folder / "weights.safetensors")
+        return load_file(Path(folder) / "weights.safetensors")
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"{folder}/weights.safetensors cannot be read: {error}; train again or restore it"
         ) from None
+
+
+def read_model(folder: Path, device: str | torch.device = "cpu") -> Task:
+    """A trained Task in eval mode with its exported weights (float32). Raises UserError if it is no model."""
+    folder = Path(folder)
+    task_class, config, info, _ = read_config(folder)
+    tensors = read_weights(folder)
     task = task_class(config, info)
     for name in task.exported:
         own = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(name + ".")}

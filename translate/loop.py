@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from translate import record
+from translate import checkpoint, record
 from translate.config import RunConfig, UserError
 from translate.processes import gathered, stoppable, together
 from translate.record import Means
-from translate.resume import prepare, resume, save, telling
+from translate.resume import prepare, resume, save, start_from, telling
 from translate.stream import Stream, mix, to_device
 from translate.task import Task
 from translate.update import NonFinite, Update, precision_of
@@ -37,6 +37,9 @@ def train(task: Task, dataset, config: RunConfig, previews=None) -> Path:
     with together(accelerator):
         if first:
             prepare(folder)
+    begun = bool(checkpoint.states(folder))
+    with together(accelerator):
+        source = start_from(config.init_from, task) if config.init_from and not begun else ""
     if config.ema:
         task.keep_average()
     task.to(device)
@@ -51,7 +54,7 @@ def train(task: Task, dataset, config: RunConfig, previews=None) -> Path:
         return folder
     with together(accelerator):
         if first:
-            for remark in remarks:
+            for remark in filter(None, [source, *remarks]):
                 print(remark)
             with telling(folder, start):
                 record.truncate(folder / "logs.jsonl", start)

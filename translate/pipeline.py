@@ -17,6 +17,7 @@ from translate.catalog import locate
 from translate.checkpoint import read_model
 from translate.config import UserError, nearest
 from translate.images import Picture
+from translate.machine import bf16_is_fast
 from translate.task import Task
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -46,14 +47,6 @@ def pad(x: Tensor, stride: int, least: int = LEAST) -> tuple[Tensor, tuple[slice
             x = x.index_select(axis, reflect(length, start, whole).to(x.device))
         window.append(slice(start, start + length))
     return x, (window[0], window[1])
-
-
-def bf16_is_fast(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 in hardware."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 class Pipeline:

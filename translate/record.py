@@ -75,9 +75,10 @@ def truncate(path: Path, start: int) -> None:
 
 
 def preview_batch(dataset, count: int) -> dict:
-    """The first samples, augmented alike every time."""
+    """Samples from all over the data (neighbours are often alike), augmented alike every time."""
     count = min(count, len(dataset))
-    return collate([dataset.sample(i, torch.Generator().manual_seed(i)) for i in range(count)])
+    chosen = [i * len(dataset) // count for i in range(count)]
+    return collate([dataset.sample(i, torch.Generator().manual_seed(i)) for i in chosen])
 
 
 @torch.no_grad()

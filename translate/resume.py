@@ -72,6 +72,30 @@ def resume(folder: Path, task: Task, update: Update, config: RunConfig) -> tuple
     return t, remarks
 
 
+def start_from(folder: Path, task: Task) -> str:
+    """Give a new run the weights of another run (its newest state) or of a model folder, where they fit.
+
+    Returns a line that names the networks of which not all fits. Raises UserError where nothing does.
+    """
+    if found := checkpoint.states(folder):
+        tensors = {
+            k[5:]: v for k, v in checkpoint.read_state(found[-1][1])[0].items() if k.startswith("task.")
+        }
+    else:
+        tensors = checkpoint.read_weights(folder)
+    networks = {name for name, module in task.named_children() if next(module.parameters(), None) is not None}
+    own = {k: v for k, v in task.state_dict().items() if k.split(".")[0] in networks}
+    fits = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
+    if not fits:
+        raise UserError(
+            f"--init-from {folder}: none of its {len(tensors)} tensors fits these networks; "
+            "use the --task and widths it was trained with"
+        )
+    task.load_state_dict(fits, strict=False)
+    new = sorted({k.split(".")[0] for k in own if k not in fits})
+    return f"started from {folder}; " + (f"not all of {', '.join(new)} fits" if new else "everything fits")
+
+
 def prepare(folder: Path) -> None:
     """Make the output folder and prove that it can be written. Raises UserError."""
     probe = folder / ".writable"

@@ -8,8 +8,6 @@ the untiled one; else the first group is spread over the picture and the other t
 """
 
 import contextlib
-import ctypes
-import platform
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -181,13 +179,6 @@ def pool(parts: list[tuple[int, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return mean.float(), variance.float()
 
 
-def share_arena() -> None:
-    """One pool of memory for all threads (glibc): a tile uses what another one freed; lowers the peak."""
-    if platform.libc_ver()[0] == "glibc":
-        M_ARENA_MAX = -8  # <malloc.h>
-        ctypes.CDLL(None).mallopt(ctypes.c_int(M_ARENA_MAX), ctypes.c_int(1))
-
-
 def tiled(
     network: nn.Module,
     generate: Callable[[Tensor], Tensor],
@@ -203,7 +194,6 @@ def tiled(
 
     network: whose norms are shared. H and W: multiples of `stride`. margin: how far an output pixel sees.
     """
-    share_arena()
     margin, blend = -(-(margin + BLEND // 2) // stride) * stride, BLEND // 2
     core = max(1, core // stride) * stride
     tiles = plan(*x.shape[-2:], core, margin)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from translate.config import RunConfig
+from translate.machine import bf16_is_fast
 from translate.task import Task
 
 
@@ -109,9 +110,5 @@ def precision_of(config: RunConfig, device: torch.device) -> torch.dtype | None:
     """The dtype of autocast; `auto` is bfloat16 where the processor multiplies it natively."""
     choice = config.mixed_precision
     if choice == "auto":
-        if device.type == "cuda":
-            choice = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
-        else:
-            able = torch.cpu.get_capabilities()
-            choice = "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "no"
+        choice = "bf16" if bf16_is_fast(device) else "no"
     return {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}[choice]
