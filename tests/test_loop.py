@@ -17,7 +17,7 @@ from translate import checkpoint
 from translate.config import RunConfig, UserError
 from translate.loop import NonFinite, Update, train
 from translate.record import preview_batch
-from translate.stream import Stream, collate
+from translate.stream import Stream
 from translate.task import Task
 
 
@@ -338,58 +338,6 @@ def test_only_the_newest_states_are_kept(learn, tmp_path):
     assert [t for t, _ in checkpoint.states(tmp_path / "run")] == [6, 7]
 
 
-# --- the stream ---
-
-
-def files_of(batches) -> list[str]:
-    return [file for batch in batches for file in batch["file"]]
-
-
-def test_every_epoch_shows_every_sample_once_in_a_new_order():
-    stream = Stream(World("images", 8, count=6), batch_size=4, seed=1)
-    shown = files_of(stream.batch(m) for m in range(6))
-    epochs = [shown[i : i + 6] for i in range(0, 24, 6)]
-    assert all(len(set(epoch)) == 6 for epoch in epochs) and len({tuple(e) for e in epochs}) > 2
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_any_batch_can_be_repeated_and_threads_do_not_matter(workers):
-    """Also where a batch spans several epochs of a tiny data set."""
-    data = World("unpaired", 8, count=2)
-    expected = [Stream(data, 5, seed=7).batch(m) for m in range(30)]
-    batches = Stream(data, 5, seed=7, workers=workers).starting_at(10)
-    for m in range(10, 30):
-        batch = next(batches)
-        assert batch["file"] == expected[m]["file"] and torch.equal(batch["a"], expected[m]["a"])
-    batches.close()
-    other = Stream(data, 5, seed=8)
-    assert any(not torch.equal(other.batch(m)["a"], expected[m]["a"]) for m in range(5))
-
-
-def test_two_processes_share_the_samples_of_one():
-    one = Stream(World("images", 8), 4, seed=3)
-    two = [Stream(World("images", 8), 2, seed=3, rank=rank, world=2) for rank in range(2)]
-    for m in range(5):
-        halves = [stream.batch(m)["image"] for stream in two]
-        assert torch.equal(one.batch(m)["image"], torch.cat(halves))
-
-
-def test_a_failing_sample_stops_the_run_with_its_own_error(learn):
-    class Unreadable(World):
-        def sample(self, index, generator):
-            raise UserError(f"picture-{index}.png cannot be read")
-
-    with pytest.raises(UserError, match=re.escape(".png cannot be read")):
-        learn(Slope, Unreadable("images", 8), steps=3)
-
-
-def test_collate():
-    samples = [{"x": torch.ones(2), "label": i, "file": f"{i}.png", "scale": i / 2} for i in range(3)]
-    batch = collate(samples)
-    assert batch["x"].shape == (3, 2) and batch["label"].tolist() == [0, 1, 2]
-    assert batch["file"] == ["0.png", "1.png", "2.png"] and batch["scale"].tolist() == [0, 0.5, 1]
-
-
 def test_train_returns_the_folder(tmp_path):
     config = dataclasses.replace(Slope.tiny(), output=tmp_path / "a" / "b", steps=1)
     data = World("images", 8)
@@ -423,3 +371,12 @@ def test_init_from_what_cannot_serve(folder, expected, learn, tmp_path):
         learn(Slope, World("images", 8), steps=1, output=tmp_path / folder)
     with pytest.raises(UserError, match=expected):
         learn(CycleGAN, World("unpaired", 16), steps=1, init_from=tmp_path / folder)
+
+
+def test_a_failing_sample_stops_the_run_with_its_own_error(learn):
+    class Unreadable(World):
+        def sample(self, index, generator):
+            raise UserError(f"picture-{index}.png cannot be read")
+
+    with pytest.raises(UserError, match=re.escape(".png cannot be read")):
+        learn(Slope, Unreadable("images", 8), steps=3)
