@@ -1,0 +1,105 @@
+"""Readers: small CNNs that tell what a picture shows, trained on real pictures only, to judge generated ones.
+
+A reader has one or more heads, each a question with named answers: {"style": ("line", "noto", ...)}.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from translate.checkpoint import save_tensors
+from translate.config import UserError
+from translate.machine import bf16_is_fast
+
+
+class Reader(nn.Module):
+    """Five strided 3x3 convolutions with batch norm, mean over positions, one linear layer per head."""
+
+    def __init__(self, heads: dict[str, tuple[str, ...]], size: int = 64, width: int = 32):
+        super().__init__()
+        self.heads, self.size, self.width = dict(heads), size, width
+        widths = [3, width, 2 * width, 4 * width, 4 * width, 8 * width]
+        blocks = []
+        for before, after in zip(widths[:-1], widths[1:], strict=True):
+            blocks += [nn.Conv2d(before, after, 3, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        self.features = nn.Sequential(*blocks)
+        self.answers = nn.ModuleDict({name: nn.Linear(widths[-1], len(v)) for name, v in heads.items()})
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        """[B, 3, H, W] in [-1, 1], any size, to logits {head: [B, answers]}."""
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        if pictures.shape[-2:] != (self.size, self.size):
+            pictures = F.interpolate(pictures, (self.size, self.size), mode="bilinear", antialias=True)
+        seen = self.features(pictures).mean((2, 3))
+        return {name: answer(seen) for name, answer in self.answers.items()}
+
+    @torch.inference_mode()
+    def read(self, pictures: Tensor, batch: int = 64) -> dict[str, Tensor]:
+        """The likeliest answer per head, as its number: {head: int64 [B]}."""
+        self.eval()
+        parts = [self(part) for part in pictures.split(batch)]
+        return {name: torch.cat([part[name].argmax(1) for part in parts]) for name in self.heads}
+
+    def share(self, pictures: Tensor, head: str, answer: str) -> float:
+        """The share of the pictures that this head reads as `answer`."""
+        return float((self.read(pictures)[head] == self.heads[head].index(answer)).float().mean())
+
+
+def fit(reader: Reader, batch: Callable[[int], tuple[Tensor, dict[str, Tensor]]], steps: int) -> None:
+    """Train with cross entropy, summed over heads. `batch(t)` gives pictures and {head: answers}.
+
+    AdamW with a one-cycle learning rate (Smith & Topin 2018, arXiv 1708.07120).
+    """
+    from tqdm import tqdm
+
+    optimizer = torch.optim.AdamW(reader.parameters(), weight_decay=1e-2, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
+    bf16 = bf16_is_fast(next(reader.parameters()).device)
+    reader.train()
+    for t in (bar := tqdm(range(steps), unit=" steps")):
+        pictures, truth = batch(t)
+        with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):
+            logits = reader(pictures)
+        loss = sum(F.cross_entropy(logits[name].float(), truth[name]) for name in reader.heads)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        bar.set_postfix_str(f"loss {loss.item():.3f}", refresh=False)
+    reader.eval()
+
+
+def accuracy(reader: Reader, pictures: Tensor, truth: dict[str, Tensor]) -> dict[str, float]:
+    """The share of right answers per head."""
+    return {
+        name: float((answers == truth[name]).float().mean())
+        for name, answers in reader.read(pictures).items()
+    }
+
+
+def save(reader: Reader, path: Path, facts: dict[str, str]) -> None:
+    """One safetensors file; heads, sizes and `facts` (data, accuracy) lie in its metadata. fp16."""
+    metadata = dict(heads=json.dumps(reader.heads), size=str(reader.size), width=str(reader.width), **facts)
+    tensors = {k: v.half() if v.is_floating_point() else v for k, v in reader.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_tensors(tensors, path, metadata)
+
+
+def load(path: Path) -> Reader:
+    """The inverse of `save`, in eval mode. Raises UserError where the file is no reader."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            facts = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        heads = {name: tuple(answers) for name, answers in json.loads(facts["heads"]).items()}
+        reader = Reader(heads, int(facts["size"]), int(facts["width"]))
+        reader.load_state_dict(tensors)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} is no reader ({str(error).splitlines()[0]}); train it again") from None
+    return reader.float().eval()
