@@ -26,12 +26,12 @@ def everything(data, seed: int = 0):
 
 
 def augmented(pictures, generator):
-    """Mirrored, moved by up to 8 pixels: what tells the styles apart must not be where things lie."""
+    """Mirrored, moved by up to 3 pixels: what tells the styles apart must not be where things lie."""
     import torch
 
     if torch.rand((), generator=generator) < 0.5:
         pictures = pictures.flip(3)
-    dy, dx = torch.randint(-8, 9, (2,), generator=generator).tolist()
+    dy, dx = torch.randint(-3, 4, (2,), generator=generator).tolist()
     return pictures.roll((dy, dx), (2, 3))
 
 

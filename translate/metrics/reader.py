@@ -17,7 +17,7 @@ from translate.machine import bf16_is_fast
 
 
 class Reader(nn.Module):
-    """Five strided 3x3 convolutions with batch norm, mean over positions, one linear layer per head."""
+    """Five stages of two 3x3 convolutions with batch norm, mean over positions, one linear layer per head."""
 
     def __init__(self, heads: dict[str, tuple[str, ...]], size: int = 64, width: int = 32):
         super().__init__()
@@ -25,7 +25,9 @@ class Reader(nn.Module):
         widths = [3, width, 2 * width, 4 * width, 4 * width, 8 * width]
         blocks = []
         for before, after in zip(widths[:-1], widths[1:], strict=True):
-            blocks += [nn.Conv2d(before, after, 3, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            for inputs, stride in ((before, 2), (after, 1)):
+                conv = nn.Conv2d(inputs, after, 3, stride, 1, bias=False)
+                blocks += [conv, nn.BatchNorm2d(after), nn.ReLU()]
         self.features = nn.Sequential(*blocks)
         self.answers = nn.ModuleDict({name: nn.Linear(widths[-1], len(v)) for name, v in heads.items()})
 
