@@ -26,7 +26,7 @@ def test_patch_nce_is_equation_3():
 
 @pytest.mark.parametrize("case", ["cut", "fast", "fast, mirrored"])
 def test_the_objective(case):
-    """CUT contrasts translations of x and y; FastCUT of x alone, ten times as strong, half of them mirrored."""
+    """CUT contrasts translations of x and y; FastCUT of x alone, ten times as strong, half mirrored."""
     fast, mirrored = case != "cut", case == "fast, mirrored"
     config = dataclasses.replace(CUT.tiny(), fast=fast, places=7)
     task, batch = CUT(config, INFO), pair(config)
