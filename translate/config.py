@@ -45,6 +45,7 @@ class RunConfig:
     load_size: int | None = None  # size before the random crop; default 286/256 of --size, as in the papers
     flip: bool = True  # mirror half of the pictures
     color_jitter: float = 0.0  # strength of random brightness, contrast, saturation and hue; 0 is off
+    strokes: float = 0.0  # redraw the lines of paired A as a hand would: wobbly, broken; 0 is off, 1 a lot
     cache: Literal["auto", "on", "off"] = "auto"  # keep decoded pictures in memory (auto: where they fit)
     workers: int = 2  # threads that decode pictures ahead of the training step
 
@@ -150,7 +151,9 @@ def check(config: RunConfig) -> None:
     """Raises UserError for values no run can have."""
     at_least = {
         **dict(size=8, steps=1, batch_size=1, accumulate=1, workers=1, save_every=1, keep_states=1),
-        **dict(log_every=1, preview_every=0, preview_count=1, color_jitter=0.0, clip=0.0, seed=0),
+        **dict(
+            log_every=1, preview_every=0, preview_count=1, color_jitter=0.0, strokes=0.0, clip=0.0, seed=0
+        ),
     }
     for name, least in at_least.items():
         if not getattr(config, name) >= least:
