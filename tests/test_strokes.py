@@ -89,7 +89,7 @@ def test_the_truth_follows_the_wobble_of_its_drawing():
         outside = (sample["a"] < 0) & (grown < 0)
         assert not outside.any()
         changes.append(float((sample["b"] - drawing()).abs().max()))
-    assert max(changes) > 1 and len(set(changes)) == 8
+    assert max(changes) > 1 and min(changes) < 1
 
 
 def test_other_kinds_of_data_are_refused():
