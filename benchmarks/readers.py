@@ -26,13 +26,24 @@ def everything(data, seed: int = 0):
 
 
 def augmented(pictures, generator):
-    """Mirrored, moved by up to 3 pixels: what tells the styles apart must not be where things lie."""
-    import torch
+    """Each mirrored, turned by up to 12 degrees, scaled by 0.8 to 1.25 and moved by up to 8 % on white.
 
-    if torch.rand((), generator=generator) < 0.5:
-        pictures = pictures.flip(3)
-    dy, dx = torch.randint(-3, 4, (2,), generator=generator).tolist()
-    return pictures.roll((dy, dx), (2, 3))
+    What tells the styles apart must not be what is shown or where it lies.
+    """
+    import math
+
+    import torch
+    import torch.nn.functional as F
+
+    def uniform(low, high):
+        return low + (high - low) * torch.rand(len(pictures), generator=generator)
+
+    angle, scale = uniform(-12, 12) * math.pi / 180, uniform(-0.22, 0.22).exp()
+    mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    rows = [mirror * cos, -sin, uniform(-0.16, 0.16), mirror * sin, cos, uniform(-0.16, 0.16)]
+    grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(pictures.shape), align_corners=False)
+    return F.grid_sample(pictures - 1, grid, mode="bilinear", align_corners=False) + 1
 
 
 def main(settings: Settings) -> None:

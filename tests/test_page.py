@@ -1,6 +1,7 @@
 """The page: its handlers as plain functions, then all of it in a real browser."""
 
 import dataclasses
+import json
 import os
 import shutil
 import socket
@@ -163,6 +164,39 @@ def missing(what):
     (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is not installed")
 
 
+def write_log(folder, points):
+    """`logs.jsonl` with lines at (step, time); two pictures an update."""
+    lines = [dict(step=step, images=2 * step, time=at, G=1 / step, D=0.5) for step, at in points]
+    (folder / "logs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_status_of_a_run(tmp_path):
+    pytest.importorskip("gradio")
+    from translate.ui.models import Log
+
+    write_log(tmp_path, [(step, 1000.0 + step) for step in range(0, 200, 2) if step])
+    log = Log.read(tmp_path)
+    now = log.changed + 5
+    assert log.status(398, now) == "**In training**: update 198 of 398, 2 images/s, about 3 min left."
+    assert log.status(198, now).startswith("Finished: update 198 of 198, 396 images")
+    assert log.status(398, now + 900).startswith("Stopped at update 198 of 398; the same command")
+    curves = log.curves()
+    assert set(curves["loss"]) == {"G", "D"} and len(curves) == 2 * 99 and curves["step"].max() == 198
+    assert Log.read(tmp_path / "absent").status(5, now).startswith("Shipped")
+
+
+def test_long_logs_are_averaged_and_a_half_written_line_is_left_out(tmp_path):
+    pytest.importorskip("gradio")
+    from translate.ui.models import POINTS, Log
+
+    write_log(tmp_path, [(step, 1000.0 + step) for step in range(1, 2001)])
+    with (tmp_path / "logs.jsonl").open("a") as file:
+        file.write('{"step": 2001, "ima')
+    curves = Log.read(tmp_path).curves()
+    of_G = curves[curves["loss"] == "G"]
+    assert len(of_G) <= POINTS and of_G["value"].iloc[0] == pytest.approx(sum(1 / n for n in range(1, 8)) / 7)
+
+
 @pytest.fixture(scope="module")
 def address(models):
     with socket.socket() as free:
@@ -282,6 +316,26 @@ def test_examples_noise_and_refresh(page, models):
     page.click("#refresh")
     choose(page, "just-trained")
     page.wait_for_selector("#image-panel >> visible=true")
+
+
+def test_a_run_in_progress_moves_in_the_models_tab(page, models):
+    """A folder that has only logs yet is listed, first; a new line shows without a click."""
+    run = models / "in-training"
+    run.mkdir()
+    started = time.time() - 60
+    write_log(run, [(step, started + step) for step in range(10, 50, 10)])
+    page.get_by_role("tab", name="Models").click()
+    page.click("#models-refresh")
+    page.locator("#models-gallery .thumbnail-item").nth(4).wait_for()
+    page.locator("#models-gallery .thumbnail-item").first.click()
+    page.get_by_text("In training: update 40, 2 images/s.").wait_for()
+    page.locator("#models-plot :is(canvas, svg.marks)").wait_for()
+    write_log(run, [(step, started + step) for step in range(10, 60, 10)])
+    page.get_by_text("In training: update 50, 2 images/s.").wait_for()
+    page.locator("#models-gallery .thumbnail-item").filter(has_text="sketch").first.click()
+    page.get_by_text("pix2pix trained on 3 samples").wait_for()
+    assert page.locator("#models-preview img").is_visible()
+    shutil.rmtree(run)
 
 
 def test_it_fits_a_telephone(page):

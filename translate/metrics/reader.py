@@ -36,7 +36,7 @@ class Reader(nn.Module):
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         if pictures.shape[-2:] != (self.size, self.size):
             pictures = F.interpolate(pictures, (self.size, self.size), mode="bilinear", antialias=True)
-        seen = self.features(pictures).mean((2, 3))
+        seen = F.dropout(self.features(pictures).mean((2, 3)), 0.3, self.training)
         return {name: answer(seen) for name, answer in self.answers.items()}
 
     @torch.inference_mode()
@@ -58,7 +58,7 @@ def fit(reader: Reader, batch: Callable[[int], tuple[Tensor, dict[str, Tensor]]]
     """
     from tqdm import tqdm
 
-    optimizer = torch.optim.AdamW(reader.parameters(), weight_decay=1e-2, fused=True)
+    optimizer = torch.optim.AdamW(reader.parameters(), weight_decay=5e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
     bf16 = bf16_is_fast(next(reader.parameters()).device)
     reader.train()
@@ -66,7 +66,9 @@ def fit(reader: Reader, batch: Callable[[int], tuple[Tensor, dict[str, Tensor]]]
         pictures, truth = batch(t)
         with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):
             logits = reader(pictures)
-        loss = sum(F.cross_entropy(logits[name].float(), truth[name]) for name in reader.heads)
+        loss = sum(
+            F.cross_entropy(logits[name].float(), truth[name], label_smoothing=0.05) for name in reader.heads
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

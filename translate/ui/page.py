@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from translate.config import UserError
-from translate.ui import translate
+from translate.ui import models, translate
 from translate.ui.shelf import Shelf
 
 UPLOAD_LIMIT = "64mb"
@@ -26,6 +26,11 @@ CSS = """
 #description p { margin: 0 0 2px; }
 #description small { color: var(--body-text-color-subdued); }
 #input img, #result img { width: 100%; height: 100%; object-fit: contain; }
+#models-head { align-items: center; flex-wrap: nowrap; }
+#models-refresh { min-height: 42px; }
+#models-gallery .grid-wrap { height: auto; min-height: 0; max-height: 420px; overflow-y: auto; }
+#models-gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); }
+#models-gallery .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
 #examples .grid-wrap { height: auto; min-height: 0; max-height: 216px; overflow-y: auto; }
 #examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(72px, 1fr));
   align-content: start; padding: 0; }
@@ -53,19 +58,21 @@ def build(shelf: Shelf) -> gr.Blocks:
         gr.Markdown("# Translate\nPictures into pictures, with models trained here.", elem_id="head")
         with gr.Tab("Translate"):
             translate.tab(shelf, page)
+        with gr.Tab("Models"):
+            models.tab(shelf, page)
     return page.queue(max_size=WAITING, default_concurrency_limit=4)
 
 
-def serve(host: str, port: int | None, auth: str | None, share: bool, models: Path | None) -> None:
+def serve(host: str, port: int | None, auth: str | None, share: bool, folder: Path | None) -> None:
     """Show the page until Ctrl-C. Raises UserError for what cannot be served."""
     user, colon, password = (auth or "").partition(":")
     if auth is not None and not (user and colon and password):
         raise UserError("--auth must be user:password")
-    if models is not None and not models.is_dir():
-        raise UserError(f"--models {models} is no folder")
+    if folder is not None and not folder.is_dir():
+        raise UserError(f"--models {folder} is no folder")
     with tempfile.TemporaryDirectory(prefix="translate-") as temporary:
         os.environ["GRADIO_TEMP_DIR"] = temporary  # uploads and results; nothing else is written
-        page = build(Shelf([models] if models else None))
+        page = build(Shelf([folder] if folder else None))
         try:
             _, local, public = page.launch(
                 server_name=host,

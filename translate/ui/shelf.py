@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from translate.catalog import Entry, entries
+from translate.catalog import Entry, entries, roots
 from translate.config import UserError
 from translate.pipeline import Pipeline
 from translate.task import find
@@ -24,6 +24,19 @@ class Shelf:
     def entries(self) -> list[Entry]:
         """What the page can use: translators of pictures and makers of pictures from noise."""
         return [entry for entry in entries(self.folders) if self.takes(entry) in ("image", "noise")]
+
+    def everything(self) -> list[Entry]:
+        """Those, models of other kinds, and runs that have not saved a model yet; the newest run first."""
+        found = {entry.name: entry for entry in entries(self.folders)}
+        for root in roots() if self.folders is None else self.folders:
+            for log in root.glob("*/logs.jsonl"):
+                found.setdefault(log.parent.name, Entry(log.parent.name, log.parent, {}))
+
+        def age(entry: Entry) -> float:
+            log = entry.folder / "logs.jsonl"
+            return -log.stat().st_mtime if log.exists() else 0.0
+
+        return sorted(found.values(), key=age)
 
     def entry(self, name: str | None) -> Entry:
         """Raises UserError for a name that is not on the list."""

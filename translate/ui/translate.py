@@ -129,6 +129,11 @@ def about(entry: Entry) -> str:
     return " · ".join(fact for fact in [*facts, f"{entry.steps:,} steps"] if fact)
 
 
+def told_card(entry: Entry) -> str:
+    """The card's text; its pictures are in the preview."""
+    return re.sub(r"!\[[^]]*\]\([^)]*\)", "", entry.card)
+
+
 def directions(entry: Entry) -> list[tuple[str, str]]:
     """(label, direction) of what a model can do."""
     a, b = entry.domains if len(entry.domains) == 2 else ("A", "B")
@@ -227,7 +232,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             size: gr.update(choices=sizes, value=AUTO),
             examples: gr.update(value=thumbnails(entry.examples), visible=bool(entry.examples)),
             preview: gr.update(value=opened(entry.preview), visible=is_picture(entry.preview)),
-            card: re.sub(r"!\[[^]]*\]\([^)]*\)", "", entry.card),  # its pictures: the preview above
+            card: told_card(entry),
         }
 
     def refresh(name: str | None):

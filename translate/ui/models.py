@@ -1,0 +1,186 @@
+"""Tab Models: the folders found, their cards, previews and curves; a run in progress moves as one looks."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from translate.catalog import Entry
+from translate.ui.shelf import Shelf
+from translate.ui.translate import about, is_picture, opened, told_card
+
+POINTS = 300  # of a curve; more are averaged
+ALIVE = 300  # seconds after its last line that a run counts as in progress
+LOOK = 3  # seconds between two looks at the run shown
+RECENT = 20  # lines that the speed is taken from
+
+
+@dataclass(frozen=True)
+class Log:
+    """The lines of a run's `logs.jsonl`."""
+
+    lines: tuple[dict, ...]
+    changed: float  # seconds since 1970
+
+    @classmethod
+    def read(cls, folder: Path) -> "Log":
+        """Empty where there is none; a line that is just being written is left out."""
+        path, lines = folder / "logs.jsonl", []
+        try:
+            changed = path.stat().st_mtime
+            text = path.read_text()
+        except OSError:
+            return cls((), 0.0)
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict) and {"step", "images", "time"} <= entry.keys():
+                lines.append(entry)
+        return cls(tuple(lines), changed)
+
+    def losses(self) -> list[str]:
+        return [
+            key for key in (self.lines[-1] if self.lines else {}) if key not in ("step", "images", "time")
+        ]
+
+    def curves(self) -> "pandas.DataFrame":  # noqa: F821
+        """Columns step, loss, value: at most POINTS means over neighbouring lines for each loss."""
+        import pandas
+
+        every = -(-len(self.lines) // POINTS) or 1
+        rows = []
+        for start in range(0, len(self.lines), every):
+            part = self.lines[start : start + every]
+            for loss in self.losses():
+                values = [line[loss] for line in part if loss in line]
+                if values:
+                    rows.append((part[-1]["step"], loss, sum(values) / len(values)))
+        return pandas.DataFrame(rows, columns=["step", "loss", "value"])
+
+    def status(self, steps: int | None, now: float) -> str:
+        """One line of Markdown: where the training is, how fast, how long still."""
+        if not self.lines:
+            return "Shipped; its training log is not here."
+        last = self.lines[-1]
+        of = f"update {last['step']:,}" + (f" of {steps:,}" if steps else "")
+        if steps and last["step"] >= steps:
+            return f"Finished: {of}, {last['images']:,} images."
+        if now - self.changed > ALIVE:
+            return f"Stopped at {of}; the same command continues it."
+        recent = self.lines[-RECENT:]
+        seconds, updates = last["time"] - recent[0]["time"], last["step"] - recent[0]["step"]
+        if seconds <= 0 or updates <= 0:
+            return f"**In training**: {of}."
+        speed = (last["images"] - recent[0]["images"]) / seconds
+        left = f", about {duration((steps - last['step']) * seconds / updates)} left" if steps else ""
+        return f"**In training**: {of}, {speed:.3g} images/s{left}."
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def planned(entry: Entry) -> int | None:
+    """The updates that the run was asked for."""
+    return entry.facts.get("config", {}).get("steps")
+
+
+def thumbnail(entry: Entry):
+    """Something to look at for every entry."""
+    from PIL import Image
+
+    shown = opened(entry.preview) or Image.new("RGB", (160, 120), (226, 232, 240))
+    shown.thumbnail((320, 320))
+    return shown, entry.name
+
+
+# --- the page ---------------------------------------------------------------------------------------------
+
+
+def tab(shelf: Shelf, page: gr.Blocks) -> None:
+    """Build the tab inside `page`."""
+    with gr.Row(elem_id="models-head"):
+        found = gr.Markdown(elem_id="models-found")
+        again = gr.Button("↻", elem_id="models-refresh", scale=0, min_width=52)
+    gallery = gr.Gallery(
+        show_label=False, elem_id="models-gallery", height="auto", allow_preview=False, container=False,
+        object_fit="contain", interactive=False, buttons=[],
+    )  # fmt: skip
+    chosen = gr.State()
+    seen = gr.State()  # what the shown pictures were made from
+    title = gr.Markdown(elem_id="models-title")
+    status = gr.Markdown(elem_id="models-status")
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=320):
+            preview = gr.Image(
+                show_label=False,
+                elem_id="models-preview",
+                interactive=False,
+                visible=False,
+                buttons=["fullscreen"],
+            )
+        with gr.Column(min_width=320):
+            plot = gr.LinePlot(
+                x="step",
+                y="value",
+                color="loss",
+                title="Losses",
+                elem_id="models-plot",
+                visible=False,
+                height=320,
+            )
+            card = gr.Markdown(elem_id="models-card")
+    timer = gr.Timer(LOOK)
+
+    def look(name: str | None):
+        """The folders; the first of them is shown until one is chosen."""
+        entries = shelf.everything()
+        runs = sum(1 for entry in entries if (entry.folder / "logs.jsonl").exists())
+        line = (
+            f"{len(entries)} folders, {runs} of them runs of this machine."
+            if entries
+            else ("There is no model yet. Train one, for example with `python train.py --task cyclegan`.")
+        )
+        first = entries[0].name if entries else None
+        return [thumbnail(entry) for entry in entries], line, name or first
+
+    def state_of(entry: Entry):
+        """Changes whenever something that is shown has changed."""
+        files = [entry.folder / "logs.jsonl", entry.preview, entry.folder / "README.md"]
+        return [str(path) + str(path.stat().st_mtime) for path in files if path and path.exists()]
+
+    def show(name: str | None, before=None):
+        entry = next((entry for entry in shelf.everything() if entry.name == name), None)
+        if entry is None:
+            return [gr.skip()] * 6
+        log = Log.read(entry.folder)
+        line = log.status(planned(entry), time.time())
+        if before == (now := state_of(entry)):
+            return [gr.skip(), gr.skip(), line, gr.skip(), gr.skip(), gr.skip()]
+        facts = (
+            "No model saved yet." if not entry.facts else about(entry) if shelf.takes(entry) else entry.task
+        )
+        drawn = (
+            gr.update(value=log.curves(), visible=True) if len(log.lines) > 1 else gr.update(visible=False)
+        )
+        picture = gr.update(value=opened(entry.preview), visible=is_picture(entry.preview))
+        return [now, f"## {entry.name}\n\n{facts}", line, picture, drawn, told_card(entry)]
+
+    def select(event: gr.SelectData):
+        entries = shelf.everything()
+        return entries[event.index].name if event.index < len(entries) else None
+
+    quick = dict(queue=False, show_progress="hidden", api_visibility="private")
+    parts = [seen, title, status, preview, plot, card]
+    looked = gr.on([page.load, again.click], look, chosen, [gallery, found, chosen], **quick)
+    looked.then(show, chosen, parts, **quick)
+    gallery.select(select, None, chosen, **quick).then(show, chosen, parts, **quick)
+    timer.tick(show, [chosen, seen], parts, **quick)
