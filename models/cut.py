@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from models import pix2pix
 from models.common import objectives
-from models.common.layers import init_normal
+from models.common.layers import init_normal, together
 from translate.config import Norm, Objective, Penalty, RunConfig
 from translate.task import DataInfo, Task, UserError
 
@@ -134,13 +134,10 @@ class CUT(Task):
         nce = self.nce(features, given)
         update("G", fool + lambda_nce * nce)  # eq. 5
 
-        fake = fake.detach()
-        joint = torch.cat([y, fake.to(y.dtype)])
-        real_logits, fake_logits = (
-            map(self.D, joint.chunk(2)) if c.norm == "batch" else self.D(joint).chunk(2)
-        )
+        fake = fake.detach().to(y.dtype)
+        real_logits, fake_logits = together(self.D, c.norm, y, fake)
         loss_D = 0.5 * self.objective.discriminate(real_logits, fake_logits)
-        update("D", loss_D + c.lambda_penalty * objectives.penalty(c.penalty, self.D, *joint.chunk(2)))
+        update("D", loss_D + c.lambda_penalty * objectives.penalty(c.penalty, self.D, y, fake))
         return {"G_fool": fool.detach(), "nce": nce.detach(), "D": loss_D.detach()}
 
     def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models import pix2pix
 from models.common import objectives
-from models.common.layers import init_normal
+from models.common.layers import init_normal, together
 from models.common.pool import Pool
 from translate.config import Norm, Objective, Penalty, RunConfig, Translator
 from translate.task import DataInfo, Task, UserError
@@ -77,17 +77,11 @@ class CycleGAN(Task):
             "D": torch.optim.Adam([*self.D_X.parameters(), *self.D_Y.parameters()], **adam),
         }
 
-    def together(self, network, *batches: Tensor) -> list[Tensor]:
-        """The network on several batches: in one pass, unless batch norm would mix their statistics."""
-        if self.config.norm == "batch":
-            return [network(batch) for batch in batches]
-        return list(network(torch.cat(batches)).split([len(batch) for batch in batches]))
-
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x, y = self.config, batch["a"], batch["b"]
         lambda_identity, zero = c.lambda_cycle * c.identity, x.new_zeros(())
-        fake_y, *same_y = self.together(self.G, x, y) if lambda_identity else [self.G(x)]
-        fake_x, *same_x = self.together(self.F, y, x) if lambda_identity else [self.F(y)]
+        fake_y, *same_y = together(self.G, c.norm, x, y) if lambda_identity else [self.G(x)]
+        fake_x, *same_x = together(self.F, c.norm, y, x) if lambda_identity else [self.F(y)]
         fool = self.fool(self.D_Y, fake_y, y) + self.fool(self.D_X, fake_x, x)  # eq. 1
         cycle = l1(self.F(fake_y), x) + l1(self.G(fake_x), y) if c.lambda_cycle else zero  # eq. 2
         identity = l1(same_y[0], y) + l1(same_x[0], x) if lambda_identity else zero
@@ -104,7 +98,7 @@ class CycleGAN(Task):
 
     def discriminate(self, D, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Half the loss of D, as published, and its penalty."""
-        real_logits, fake_logits = self.together(D, real, fake.to(real.dtype))
+        real_logits, fake_logits = together(D, self.config.norm, real, fake.to(real.dtype))
         loss = 0.5 * self.objective.discriminate(real_logits, fake_logits)
         return loss, objectives.penalty(self.config.penalty, D, real, fake)
 

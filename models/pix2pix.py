@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.common import objectives
-from models.common.layers import ResNetGenerator, init_normal, norm, upsample
+from models.common.layers import ResNetGenerator, init_normal, norm, together, upsample
 from translate.config import Norm, Objective, Penalty, RunConfig, Translator
 from translate.task import DataInfo, Task, UserError
 
@@ -174,13 +174,10 @@ class Pix2Pix(Task):
         update("G", c.adversarial * fool + c.lambda_L1 * l1)  # eq. 4
 
         fake = fake.detach()
-        pairs = torch.cat([torch.cat([x, y], 1), torch.cat([x, fake], 1)])
-        # Batch norm must see real and fake apart; instance norm does not care, and one pass is faster.
-        real_logits, fake_logits = (
-            map(self.D, pairs.chunk(2)) if c.norm == "batch" else self.D(pairs).chunk(2)
-        )
+        pairs = torch.cat([x, y], 1), torch.cat([x, fake], 1)
+        real_logits, fake_logits = together(self.D, c.norm, *pairs)
         loss_D = 0.5 * self.objective.discriminate(real_logits, fake_logits)
-        penalty = objectives.penalty(c.penalty, self.D, *pairs.chunk(2))
+        penalty = objectives.penalty(c.penalty, self.D, *pairs)
         update("D", loss_D + c.lambda_penalty * penalty)
         return logs | {"G_fool": fool.detach(), "D": loss_D.detach()}
 

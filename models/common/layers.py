@@ -24,6 +24,13 @@ def norm(kind: str, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels) if kind == "batch" else nn.Identity()
 
 
+def together(network: nn.Module, kind: str, *batches: Tensor) -> list[Tensor]:
+    """The network on several batches: in one pass, unless `batch` norm would mix their statistics."""
+    if kind == "batch":
+        return [network(batch) for batch in batches]
+    return list(network(torch.cat(batches)).split([len(batch) for batch in batches]))
+
+
 class ReflectionPad(nn.Module):
     """Mirror `width` pixels at every side, in the dtype that comes: CPU autocast would go to float32."""
 
