@@ -70,9 +70,14 @@ def load(
         from importlib import import_module
 
         from datasets.images import Request
+        from datasets.sources import Empty
 
         request = Request(data, split, geometry, a, b, direction, color_jitter if train else 0.0, cache)
-        found = import_module(f"datasets.{kind}").load(request)
+        module = import_module(f"datasets.{kind}")
+        try:
+            found = module.load(request)
+        except Empty as error:
+            raise DataError(f"{kind} data needs {module.LAYOUT}; {error}") from None
     if not strokes:
         return found
     from datasets.strokes import HandDrawn

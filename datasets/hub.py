@@ -19,7 +19,7 @@ from torch import Tensor
 
 from datasets.base import DataError, epoch_generator
 from datasets.shards import part_of
-from datasets.sources import Source
+from datasets.sources import Empty, Source
 
 ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(?:/(?P<config>[\w.-]+))?(?::(?P<column>\w+))?")
 CONVERTED = "refs/convert/parquet"  # where the Hub keeps its own parquet copy of data sets in other formats
@@ -60,7 +60,8 @@ class Rows(Source):
 
     def where(self, index: int) -> str:
         table, _ = self.groups[bisect_right(self.starts, index) - 1]
-        return f"{self.path}/{table.name}, row {index - self.starts[self.groups.index((table, 0))]}"
+        file = self.path if Path(self.path).name == table.name else f"{self.path}/{table.name}"
+        return f"{file}, row {index - self.starts[self.groups.index((table, 0))]}"
 
     def read(self, index: int) -> bytes:
         group = bisect_right(self.starts, index) - 1
@@ -133,7 +134,8 @@ def open_parquet(path: str, files: Sequence[str], column: str | None = None) -> 
     tables = []
     for file in files:
         try:
-            tables.append(Table(Path(file).name, pq.read_metadata(file), lambda file=file: file))
+            name = Path(file).name if file == path else Path(file).relative_to(path).as_posix()
+            tables.append(Table(name, pq.read_metadata(file), lambda file=file: file))
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{file} is no parquet file, or a damaged one ({error})") from None
     return rows(path, tables, column)
@@ -153,6 +155,9 @@ def rows(path: str, tables: Sequence[Table], column: str | None) -> Rows:
     column = column or known[0]
     if column not in known:
         raise DataError(f"{path} has no column {column} of pictures; there is {', '.join(known) or 'none'}")
+    tables = [table for table in tables if table.footer.num_rows]
+    if not tables:
+        raise Empty(path)
     return Rows(path, tables, column)
 
 

@@ -11,9 +11,10 @@ from datasets import layouts
 from datasets.base import DataError, Dataset
 from datasets.geometry import Geometry, draw_jitter, jittered
 from datasets.pictures import Probe, decode, probe
-from datasets.sources import Empty, Source
+from datasets.sources import Source
 from datasets.store import Loaded, Store, keeps
 
+LAYOUT = "DIR/*.jpg (or .png, ...) or DIR/train/*.jpg"
 CROPS = 1000  # nominal length where one picture is everything there is
 
 
@@ -94,10 +95,7 @@ class Images(Dataset):
 
 def load(request: Request) -> Images:
     """Pictures in a folder or zip, with or without train and test parts."""
-    try:
-        part = layouts.one(request.data, request.split)
-    except Empty as error:
-        raise DataError(f"image data needs DIR/*.jpg (or .png, ...) or DIR/train/*.jpg; {error}") from None
+    part = layouts.one(request.data, request.split)
     if layouts.sides(part.train, ("train",)):
         raise DataError(
             f"{request.data} holds two domains, A and B: name the folder of one of them with --data"

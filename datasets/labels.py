@@ -8,7 +8,7 @@ from datasets import layouts
 from datasets.base import DataError
 from datasets.images import Domain, Images, Request, describe
 from datasets.pictures import probe
-from datasets.sources import Empty, Source
+from datasets.sources import Source
 
 LAYOUT = "a folder for each class: DIR/train/CLASS/*.jpg or DIR/CLASS/*.jpg"
 
@@ -28,10 +28,7 @@ class Labels(Images):
 
 def load(request: Request) -> Labels:
     """Classes are numbered by the training part, ordered by name, or by value where all are numbers."""
-    try:
-        part = layouts.one(request.data, request.split)
-    except Empty as error:
-        raise DataError(f"labels data needs {LAYOUT}; {error}") from None
+    part = layouts.one(request.data, request.split)
     classes, labels = classes_of(part.train)
     if len(classes) < 2:
         raise layouts.needs("labels", LAYOUT, request.data)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from datasets.base import DataError
-from datasets.sources import Empty, Source, is_shards, open_source
+from datasets.sources import Source, is_shards, open_source, split_column
 
 TESTS = ("test", "val", "valid", "validation")
 PARTS = ("train", *TESTS)
@@ -31,7 +31,7 @@ def one(path: str, split: str) -> Part[Source]:
     train, test = root.under("train"), None
     if split == "test" and train is not None:
         test = next(filter(None, map(root.under, TESTS)), None)
-    elif split == "test" and (other := sibling(path)):
+    if split == "test" and test is None and (other := sibling(path)):
         test = unwrapped(open_source(other))
     train = train or root
     return Part(train, test or train, "test" if test else "train")
@@ -84,17 +84,19 @@ def unwrapped(source: Source) -> Source:
 
 def sibling(path: str) -> str | None:
     """The test part beside a training part, if any: X/train/noto -> X/test/noto, X/trainA -> X/testA."""
+    path, column = split_column(path)
+    suffix = f":{column}" if column else ""
     parts = Path(path).parts
     for place in reversed(range(len(parts))):
         if match := re.fullmatch(r"train([AB]?)", parts[place]):
-            others = (str(Path(*parts[:place], test + match[1], *parts[place + 1 :])) for test in TESTS)
-            return next(filter(is_there, others), None)
+            others = (Path(*parts[:place], test + match[1], *parts[place + 1 :]) for test in TESTS)
+            return next(filter(is_there, (f"{other}{suffix}" for other in others)), None)
     return None
 
 
 def is_there(path: str) -> bool:
     """Whether a path, possibly into a zip, holds pictures."""
-    local = Path(path).expanduser()
+    local = Path(split_column(path)[0]).expanduser()
     if not is_shards(path) and not local.exists() and not any(parent.is_file() for parent in local.parents):
         return False
     try:
@@ -105,10 +107,7 @@ def is_there(path: str) -> bool:
 
 def needs(kind: str, layout: str, data: str) -> DataError:
     """The sentence for data that is not laid out for its kind: what is needed, and what was found."""
-    try:
-        root = unwrapped(open_source(data))
-    except Empty as error:
-        return DataError(f"{kind} data needs {layout}; {error}")
+    root = unwrapped(open_source(data))
     part = root.under("train") or root
     two = [f"{part.path}/{folder}" for folder in part.folders() if folder][:2]
     hint = f": perhaps --a {two[0]} --b {two[1]}" if "--a" in layout and len(two) == 2 else ""
@@ -120,7 +119,10 @@ def listing(source: Source, limit: int = 6) -> str:
     counts: dict[str, int] = {}
     for folder, count in source.folders().items():
         inside = source.under(folder) if folder in PARTS else None
-        for inner, number in (inside.folders() if inside else {"": count}).items():
+        within = inside.folders() if inside else {}
+        if within.keys() <= {folder}:  # shards and tables name their part, not folders in it
+            within = {"": count}
+        for inner, number in within.items():
             counts[f"{folder}/{inner}".strip("/")] = number
     shown = [f"{name} ({number:,})" if name else plural(number) for name, number in counts.items()][:limit]
     return ", ".join(shown) + (f" and {len(counts) - limit:,} more" if len(counts) > limit else "")
@@ -135,7 +137,7 @@ def human(path: str, domain: bool = False) -> str:
 
     A domain may also be a column: user/name:target -> target.
     """
-    place, column = re.fullmatch(r"(.*?)(?::([\w.]+))?", path).groups()
+    place, column = split_column(path)
     if domain and column:
         return column
     for part in reversed(Path(place).parts):

@@ -13,7 +13,7 @@ from PIL import Image
 from datasets import KINDS, is_built_in, layouts, load
 from datasets.base import DataError, Dataset
 from datasets.pictures import decode, read_header
-from datasets.sources import Source, open_source
+from datasets.sources import Empty, Source, open_source
 from datasets.store import UNREADABLE, reason
 
 CHECKED = 20_000  # pictures decoded at most
@@ -63,7 +63,11 @@ def report(
     two = a is not None and b is not None
     found = Report(f"{a} | {b}" if two else str(path))
     if two or not is_built_in(path):
-        for source in [open_source(place) for place in ((a, b) if two else (path,))]:
+        try:
+            sources = [open_source(place) for place in ((a, b) if two else (path,))]
+        except Empty as error:
+            raise DataError(f"{error}: name a place that holds .jpg, .png, .webp, .tif, ... files") from None
+        for source in sources:
             look(source, found)
     best: Dataset | None = None
     for name in (

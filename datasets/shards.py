@@ -186,11 +186,15 @@ def scan(stream: BinaryIO) -> Index:
             digest = hashlib.blake2b(f"{folder}/{stem}".encode(), digest_size=8).digest()
             key = int.from_bytes(digest, "little", signed=True)
             if suffix.lower() == "cls":
-                labels[key] = int(archive.extractfile(member).read())
+                label = archive.extractfile(member).read().strip()
+                labels[key] = int(label) if label.isdigit() else -1
             elif os.path.splitext(name)[1].lower() in SUFFIXES:
                 column = columns.setdefault(suffix.lower(), len(columns))
                 rows.append((member.offset_data, member.size, key, column))
             archive.members = []  # tarfile remembers every header otherwise
+        stream.seek(archive.offset)
+        if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes it for the end, but that is zeros
+            raise tarfile.ReadError(f"no header follows picture {len(rows)}")
     offset, size, key, column = np.array(rows, np.int64).reshape(-1, 4).T
     label = np.array([labels.get(row[2], -1) for row in rows], np.int64)
     names = np.array(list(columns), np.str_)

@@ -119,7 +119,8 @@ def open_source(path: str | Path) -> Source:
     """The pictures at `path`:
 
     DIR (recursive) | X.zip | X.zip/inner/folder | picture.jpg | X.zip/picture.jpg | X.tar, DIR/*.tar,
-    name-{0000..0012}.tar | DIR with MNIST's idx files | X.parquet | user/name[:column] on the Hub.
+    name-{0000..0012}.tar | DIR with MNIST's idx files | X.parquet | user/name on the Hub. The last three, and
+    folders of parquet or tar files, may end in `:column`.
 
     Raises DataError where nothing is there or nothing in it is a picture.
     """
@@ -133,6 +134,9 @@ def open_source(path: str | Path) -> Source:
         return open_folder(where)
     if where.is_file():
         return open_file(where)
+    place, column = split_column(text)
+    if column and (where := Path(place).expanduser()).exists():
+        return open_folder(where, column) if where.is_dir() else open_file(where, column)
     for parent in where.parents:
         if parent.is_file():
             return open_zip(parent, where.relative_to(parent).as_posix())
@@ -142,18 +146,26 @@ def open_source(path: str | Path) -> Source:
 
     if hub.is_id(text):
         return hub.open_hub(text)
-    raise DataError(f"there is no {text}{nearest(where)}")
+    forms = "a folder, a zip, a picture, tar shards, a parquet file, or user/name on the Hub"
+    raise DataError(f"there is no {text}{nearest(where) or f': name {forms}'}")
 
 
-def open_folder(folder: Path) -> Source:
+def split_column(text: str) -> tuple[str, str | None]:
+    """PATH:COLUMN -> PATH and COLUMN."""
+    return re.fullmatch(r"(.*?)(?::([\w.]+))?", text).groups()
+
+
+def open_folder(folder: Path, column: str | None = None) -> Source:
     from datasets import digits, hub, shards
 
-    if digits.is_here(folder):
+    if digits.is_here(folder) and not column:
         return digits.open_digits(folder)
-    names = sorted(walk(folder))
+    names = [] if column else sorted(walk(folder))
     for suffix, open_all in ((".tar", shards.open_all), (".parquet", hub.open_parquet)):
         if not names and (files := sorted(str(file) for file in folder.rglob(f"*{suffix}"))):
-            return open_all(str(folder), files)
+            return open_all(str(folder), files, column)
+    if column:
+        raise DataError(f"{folder} holds no parquet or tar files, so there is no column {column} in it")
     if not names:
         raise Empty(folder)
     return Files(str(folder), names, lambda name: (folder / name).read_bytes())
@@ -179,15 +191,17 @@ def is_picture(name: str) -> bool:
     return not hidden and os.path.splitext(name)[1].lower() in SUFFIXES
 
 
-def open_file(file: Path) -> Source:
+def open_file(file: Path, column: str | None = None) -> Source:
+    if column and file.suffix.lower() != ".parquet":
+        raise DataError(f"{file} is no parquet file, so there is no column {column} in it")
     if zipfile.is_zipfile(file):
         return open_zip(file)
     if file.suffix.lower() == ".zip":
-        raise DataError(f"{file} is no zip file, or a damaged one: download or pack it again")
+        raise damaged_zip(file)
     if file.suffix.lower() == ".parquet":
         from datasets.hub import open_parquet
 
-        return open_parquet(str(file), [str(file)])
+        return open_parquet(str(file), [str(file)], column)
     if file.suffix.lower() not in SUFFIXES:
         raise DataError(f"{file} is neither a picture nor a zip, tar or parquet file")
     return Files(str(file), [file.name], lambda name: file.read_bytes(), single=True)
@@ -212,7 +226,10 @@ def open_zip(file: Path, inner: str = "") -> Source:
 
 @lru_cache(maxsize=8)  # one zip is often asked for several of its folders
 def read_zip(file: Path, size: int, changed: int) -> Files:
-    archive = zipfile.ZipFile(file)
+    try:
+        archive = zipfile.ZipFile(file)
+    except zipfile.BadZipFile:
+        raise damaged_zip(file) from None
     lock = threading.Lock()  # the threads share one file position
 
     def fetch(name: str) -> bytes:
@@ -223,6 +240,10 @@ def read_zip(file: Path, size: int, changed: int) -> Files:
     if not names:
         raise Empty(file)
     return Files(str(file), names, fetch)
+
+
+def damaged_zip(file: Path) -> DataError:
+    return DataError(f"{file} is no zip file, or a damaged one: download or pack it again")
 
 
 def is_shards(text: str) -> bool:

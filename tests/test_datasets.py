@@ -245,7 +245,7 @@ WRONG = [
         "empty",
         {},
         lambda r: (r / "empty").mkdir(),
-        "image data needs .*found 0 pictures in .*empty",
+        "images data needs .*found 0 pictures in .*empty",
     ),
     (
         "images",

@@ -8,11 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.conftest import World
 from translate import images, sixteen, tiling
 from translate.catalog import Entry, entries, locate
 from translate.checkpoint import write_model
 from translate.config import UserError
 from translate.pipeline import Pipeline, pad, reflect
+from translate.record import preview_batch
 from translate.task import DataInfo, find
 
 
@@ -160,6 +162,34 @@ def test_work_size(folder):
         assert out.size == (300, 200)
     assert [tuple(shape[-2:]) for shape in seen] == [(128, 128), (256, 384), (256, 256)]
     assert pipeline.usual_size == 128 and Pipeline.from_pretrained(folder / "rgb").usual_size == 0
+
+
+@pytest.mark.parametrize(("measured", "fast"), [(39.9, False), (40.1, True)])
+def test_bf16_needs_40_decibels(measured, fast, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("translate.pipeline.bf16_is_fast", lambda device: True)
+    model(tmp_path / "run")
+    facts = json.loads((tmp_path / "run" / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps(facts | {"bf16_psnr": measured}))
+    assert Pipeline.from_pretrained(tmp_path / "run").bf16 == fast
+
+
+def test_a_finished_run_has_measured_its_bf16(learn, folder):
+    """PSNR of the same pictures in both precisions, of the worse direction; nothing for noise."""
+    Task, world = find("cyclegan"), World("unpaired", 16)
+    run = learn(Task, world, steps=1).config.output
+    facts = json.loads((run / "config.json").read_text())
+    exact, fast = (Pipeline.from_pretrained(run, precision=p) for p in ("fp32", "bf16"))
+    found = []
+    batch = preview_batch(world, 4)
+    for key, direction in (("a", "AtoB"), ("b", "BtoA")):
+        with torch.no_grad():
+            slow = exact.task.generate(batch[key], direction=direction)
+            with torch.autocast("cpu", torch.bfloat16):
+                quick = fast.task.generate(batch[key], direction=direction).float()
+        found.append(-10 * float(((slow - quick) / 2).square().mean().log10()))
+    assert facts["bf16_psnr"] == pytest.approx(min(found), abs=0.1) and 20 < min(found) < 90
+    run = learn(find("dcgan"), World("images", 16), steps=1, output=run.parent / "noise").config.output
+    assert "bf16_psnr" not in json.loads((run / "config.json").read_text())
 
 
 def test_bf16_is_close_to_fp32(folder):

@@ -98,14 +98,26 @@ def test_a_zip_is_read_from_many_threads(emoji):
         ("emojis.zip", "there is no .*emojis.zip; did you mean .*emoji.zip"),
         ("broken.zip", "broken.zip is no zip file, or a damaged one"),
         ("broken.zip/train", "broken.zip is a file but no zip"),
+        ("scribbled.zip", "scribbled.zip is no zip file, or a damaged one"),
+        ("scribbled.zip/train", "scribbled.zip is no zip file, or a damaged one"),
         ("texts.zip", "found 0 pictures in .*texts.zip"),
     ],
 )
 def test_places_that_are_not_there(place, sentence, emoji):
     (emoji.parent / "broken.zip").write_bytes(emoji.read_bytes()[:300])
+    scribbled = emoji.read_bytes().replace(zipfile.stringCentralDir, b"XXXX", 1)
+    (emoji.parent / "scribbled.zip").write_bytes(scribbled)
     zipped(emoji.parent / "texts.zip", {"a.txt": b"text"})
     with pytest.raises(DataError, match=sentence):
         open_source(emoji.parent / place)
+
+
+def test_a_damaged_picture_in_a_zip_is_skipped_and_named(emoji, caplog):
+    data = bytearray(emoji.read_bytes())
+    data[data.index(b"train/noto/1.png") + 60] ^= 255
+    emoji.write_bytes(data)
+    assert levels(load("images", f"{emoji}/train/noto", cache="off"), "image") == [10, 12, 12]
+    assert caplog.text.count("emoji.zip/train/noto/1.png") == 1
 
 
 # --- tar shards ---
@@ -145,6 +157,22 @@ def test_shards_by_pattern_and_by_folder(home):
     assert list((home / "cache").rglob("*.npz"))  # the next run need not scan
 
 
+@pytest.mark.parametrize("place", ["", "train", "train/s-{0..1}.tar"])
+def test_shards_have_a_test_part_too(place, home):
+    for name, value in (("train/s-0", 10), ("train/s-1", 20), ("test/s-0", 30), ("test/s-1", 40)):
+        shard(home / "s" / f"{name}.tar", {"0.png": encoded(value)})
+    assert levels(load("images", home / "s" / place), "image") == [10, 20]
+    test = load("images", home / "s" / place, split="test")
+    assert levels(test, "image") == [30, 40] and test.info["split"] == "test"
+
+
+def test_classes_that_are_no_numbers_do_not_spoil_the_pictures(home):
+    shard(home / "s.tar", {"0.png": encoded(10), "0.cls": b"cat"})
+    assert levels(load("images", home / "s.tar"), "image") == [10]
+    with pytest.raises(DataError, match="labels data needs"):
+        load("labels", home / "s.tar")
+
+
 def test_pairs_and_classes_in_shards(home):
     members = {}
     for i in range(3):
@@ -178,11 +206,19 @@ def test_a_shard_that_changed_is_read_anew(home):
         ("gone-{0..1}.tar", "there is no .*gone-0.tar"),
         ("gone-*.tar", "no tar file matches .*gone"),
         ("text.tar", "text.tar is no uncompressed tar file"),
+        ("within-header.tar", "within-header.tar is no uncompressed tar file, or a damaged one"),
+        ("within-picture.tar", "within-picture.tar is no uncompressed tar file, or a damaged one"),
+        ("scribbled.tar", "scribbled.tar is no uncompressed tar file, or a damaged one"),
         ("empty.tar", "the samples of .*empty.tar have no picture"),
     ],
 )
 def test_shards_that_cannot_serve(place, sentence, home):
     (home / "text.tar").write_text("no tar" * 500)
+    whole = shard(home / "whole.tar", {f"{i}.png": encoded(i) for i in range(3)}).read_bytes()
+    second = whole.index(b"1.png")
+    (home / "within-header.tar").write_bytes(whole[: second + 100])
+    (home / "within-picture.tar").write_bytes(whole[: second + 550])
+    (home / "scribbled.tar").write_bytes(whole[:second] + b"?" * 512 + whole[second + 512 :])
     shard(home / "empty.tar", {"0.txt": b"x"})
     with pytest.raises(DataError, match=sentence):
         load("images", home / place)
@@ -191,15 +227,14 @@ def test_shards_that_cannot_serve(place, sentence, home):
 # --- parquet, as on the Hub ---
 
 
-def parquet(
-    path, rows: list, column: str = "image", labels: list[int] | None = None, described: dict | None = None
-):
+def parquet(path, rows: list, column="image", labels=None, described=None, other=None, rows_kept=None):
     import json
 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table({column: rows} | ({"label": labels} if labels else {}))
+    columns = {column: rows, "label": labels, "other": other}
+    table = pa.table({name: values for name, values in columns.items() if values})[:rows_kept]
     if described:
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": described}})})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -222,6 +257,37 @@ def test_parquet_files(wrapped, tmp_path):
     assert levels(load("images", tmp_path / "test-00000-of-00001.parquet"), "image") == [10]
 
 
+@pytest.mark.parametrize("place", ["", "default", "default/train"])
+def test_the_parts_of_parquet_may_be_folders(place, tmp_path):
+    """As in the Hub's own parquet copies."""
+    parquet(tmp_path / "default" / "train" / "0000.parquet", [encoded(10), encoded(20)])
+    parquet(tmp_path / "default" / "test" / "0000.parquet", [encoded(30)])
+    assert levels(load("images", tmp_path / place), "image") == [10, 20]
+    test = load("images", tmp_path / place, split="test")
+    assert levels(test, "image") == [30] and test.info["split"] == "test"
+
+
+@pytest.mark.parametrize("place", ["folder", "folder/pairs.parquet"])
+def test_pairs_in_two_columns_of_parquet(place, tmp_path):
+    parquet(
+        tmp_path / "folder" / "pairs.parquet", [encoded(10), encoded(20)], other=[encoded(30), encoded(40)]
+    )
+    with pytest.raises(DataError, match=r"several columns of pictures \(image, other\): name one, .*:image"):
+        load("images", tmp_path / place)
+    data = load("paired", a=f"{tmp_path / place}:image", b=f"{tmp_path / place}:other")
+    assert levels(data, "a") == [10, 20] and levels(data, "b") == [30, 40]
+    assert data.info["names"] == {"a": "image", "b": "other"}
+    with pytest.raises(DataError, match="has no column third of pictures; there is image, other"):
+        load("images", f"{tmp_path / place}:third")
+
+
+def test_a_damaged_row_of_parquet_is_skipped_and_named(tmp_path, caplog):
+    rows = [{"bytes": encoded(10), "path": None}, {"bytes": None, "path": "elsewhere.png"}]
+    parquet(tmp_path / "s.parquet", [*rows, rows[0]])
+    assert levels(load("images", tmp_path / "s.parquet", cache="off"), "image") == [10] * 3
+    assert f"{tmp_path / 's.parquet'}, row 1 (the row holds no bytes)" in caplog.text
+
+
 def test_classes_of_parquet_have_their_names(tmp_path):
     rows, labels = [encoded(10 * i) for i in range(4)], [1, 0, 1, 0]
     described = {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}, "image": {"_type": "Image"}}
@@ -231,8 +297,20 @@ def test_classes_of_parquet_have_their_names(tmp_path):
 
 
 def test_a_parquet_without_pictures_is_refused(tmp_path):
-    with pytest.raises(DataError, match="d.parquet"):
+    with pytest.raises(DataError, match=r"d.parquet has no column of bytes in \['text'\]"):
         load("images", parquet(tmp_path / "d.parquet", ["a", "b"], column="text"))
+    (tmp_path / "text.parquet").write_text("no parquet")
+    with pytest.raises(DataError, match="text.parquet is no parquet file, or a damaged one"):
+        load("images", tmp_path / "text.parquet")
+
+
+@pytest.mark.parametrize("kind", ["images", "labels", "paired", "unpaired"])
+def test_a_parquet_without_rows_is_refused(kind, tmp_path):
+    empty = parquet(tmp_path / "d.parquet", [encoded(1)], labels=[1], rows_kept=0)
+    with pytest.raises(
+        DataError, match=f"{kind.rstrip('s')}.* data needs .*; found 0 pictures in .*d.parquet"
+    ):
+        load(kind, empty)
 
 
 @pytest.mark.parametrize(

@@ -127,11 +127,17 @@ def exported_tensors(task: Task) -> dict[str, Tensor]:
 
 
 def write_model(
-    folder: Path, task: Task, steps: int, images: int = 0, dtype: torch.dtype | None = None
+    folder: Path,
+    task: Task,
+    steps: int,
+    images: int = 0,
+    dtype: torch.dtype | None = None,
+    **measured: float | None,
 ) -> Path:
     """Write `config.json`, `weights.safetensors` and, where there is none, a card. Returns the folder.
 
-    dtype: torch.float16 halves shipped weights; None keeps them. Raises OSError.
+    dtype: torch.float16 halves shipped weights; None keeps them. measured: more facts for `config.json`, such
+    as bf16_psnr. Raises OSError.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +153,7 @@ def write_model(
         "steps": steps,
         "images": images,
         "versions": {"torch": torch.__version__.split("+")[0]},
-    }
+    } | {name: value for name, value in measured.items() if value is not None}
     replace_file(folder / "weights.safetensors", lambda path: save_tensors(tensors, path))
     replace_file(folder / "config.json", lambda path: path.write_text(json.dumps(facts, indent=1)))
     if not (folder / "README.md").exists():

@@ -120,7 +120,9 @@ def train(task: Task, dataset, config: RunConfig, previews=None) -> Path:
                     path = folder / "previews" / f"step-{done:08d}.png"
                     record.preview(task, shown, device, precision, path)
                 if save_due and first:
-                    save(folder, task, update, config, done, done * images)
+                    few = record.preview_batch(previews or dataset, 4) if last else {}
+                    faithful = record.bf16_psnr(task, few, device) if last else None
+                    save(folder, task, update, config, done, done * images, bf16_psnr=faithful)
             if interrupted and not last:
                 bar.close()
                 raise KeyboardInterrupt(

@@ -15,8 +15,13 @@ FREE = {"output", "workers", "cache", "save_every", "keep_states", "preview_ever
 FREE |= {"log_every", "report_to", "steps"}
 
 
-def save(folder: Path, task: Task, update: Update, config: RunConfig, t: int, images: int) -> None:
-    """Write the model, then the state that update `t` starts from, so that no state lacks its model."""
+def save(
+    folder: Path, task: Task, update: Update, config: RunConfig, t: int, images: int, **measured: float | None
+) -> None:
+    """Write the model, then the state that update `t` starts from, so that no state lacks its model.
+
+    measured: facts for `config.json`.
+    """
     tensors = {f"task.{k}": v for k, v in task.state_dict().items()}
     for name, optimizer in update.optimizers.items():
         tensors |= checkpoint.optimizer_tensors(name, optimizer)
@@ -28,7 +33,7 @@ def save(folder: Path, task: Task, update: Update, config: RunConfig, t: int, im
         "info": dataclasses.asdict(task.info),
         "scalers": {name: scaler.state_dict() for name, scaler in update.scalers.items()},
     }
-    checkpoint.write_model(folder, task, t, images)
+    checkpoint.write_model(folder, task, t, images, **measured)
     checkpoint.write_state(folder, t, tensors, facts, config.keep_states)
 
 
