@@ -1,4 +1,4 @@
-"""The command line: `python -m translate image|sample|models|data ...`. Torch is imported where it works."""
+"""The command line: python -m translate image, sample, models, data, export. Torch is imported late."""
 
 import inspect
 import sys
@@ -23,6 +23,7 @@ def image(
     work_size: int | None = None,
     seed: int = 0,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
+    engine: Literal["torch", "openvino"] = "torch",
     device: str | None = None,
 ) -> int:
     """Translate pictures: same size out as in, alpha and 16 bits kept.
@@ -38,6 +39,7 @@ def image(
             Default 0, but the size of training for U-Nets, which take a picture as a whole
         seed: for models with noise inside
         precision: auto: bf16 where the model's card measured that it holds
+        engine: openvino is faster on CPUs (optional: pip install openvino)
         device: cpu, cuda, ...; default the accelerator if there is one
     """
     if work_size is not None and work_size < 0:
@@ -53,7 +55,7 @@ def image(
     from translate import images
     from translate.pipeline import Pipeline
 
-    pipeline = Pipeline.from_pretrained(folder, device, precision)
+    pipeline = Pipeline.from_pretrained(folder, device, precision, engine)
     pipeline.check("image", direction)
     failed: list[str] = []
     with tqdm(jobs, unit="picture", disable=None) as bar:
@@ -167,7 +169,34 @@ def data(path: str, *, a: str | None = None, b: str | None = None, output: str |
         print(f"contact sheet: {output}")
 
 
-COMMANDS: dict[str, Callable] = {"image": image, "sample": sample, "models": models, "data": data}
+def export(*, model: str, output: str, direction: str = "AtoB", overwrite: bool = False) -> None:
+    """Write a translator as an ONNX file, checked against PyTorch: [1, C, H, W] in and out, in [-1, 1].
+
+    Args:
+        model: a name (see `python -m translate models`), a folder, or a Hugging Face Hub id (owner/name)
+        output: the file, ending in .onnx
+        direction: BtoA for models that also translate back
+        overwrite: replace a file that exists
+    """
+    target = Path(output)
+    if target.suffix.lower() != ".onnx":
+        raise UserError(f"--output {output} must end in .onnx")
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} exists; --overwrite replaces it")
+    folder = locate(model)
+
+    from translate.export import to_onnx
+    from translate.pipeline import Pipeline
+
+    pipeline = Pipeline.from_pretrained(folder, "cpu", "fp32")
+    pipeline.check("image", direction)
+    worst, shape = to_onnx(pipeline.task, direction, target)
+    print(f"{target}: exported at {'x'.join(map(str, shape))}, at most {worst:.1g} away from PyTorch")
+
+
+COMMANDS: dict[str, Callable] = {
+    "image": image, "sample": sample, "models": models, "data": data, "export": export,
+}  # fmt: skip
 
 
 def check_words(words: list[str]) -> None:

@@ -16,11 +16,13 @@ from translate import images, tiling
 from translate.catalog import locate
 from translate.checkpoint import read_model
 from translate.config import UserError, nearest
+from translate.export import OpenVINO
 from translate.images import Picture
 from translate.machine import bf16_is_fast
 from translate.task import Task
 
 Precision = Literal["auto", "fp32", "bf16"]
+Engine = Literal["torch", "openvino"]
 Source = str | Path | bytes | Image.Image | Picture
 Progress = Callable[[int, int], None]
 LEAST = 32  # smaller inputs are padded to this: below it a network's inner maps have no neighbours left
@@ -52,20 +54,33 @@ def pad(x: Tensor, stride: int, least: int = LEAST) -> tuple[Tensor, tuple[slice
 class Pipeline:
     """`Pipeline.from_pretrained("sketch-to-emoji")(image="drawing.png")[0].save("emoji.png")`"""
 
-    def __init__(self, task: Task, *, name: str = "the model", bf16: bool = False):
-        """task: in eval mode, on its device. bf16: run convolutions and matrix products in bfloat16."""
+    def __init__(self, task: Task, *, name: str = "the model", bf16: bool = False, engine: Engine = "torch"):
+        """task: in eval mode, on its device. bf16: run convolutions and matrix products in bfloat16.
+
+        engine: `openvino` compiles translators for this CPU; pictures that need tiles stay with torch.
+        """
         self.task, self.name, self.bf16 = task, name, bf16
+        self.compiled = None
+        if engine == "openvino":
+            if task.takes != "image" or next(task.parameters()).device.type != "cpu":
+                raise UserError(f"--engine openvino translates pictures on a CPU; {name} needs torch")
+            self.compiled = OpenVINO(task, bf16)
         self.device = next(task.parameters()).device
         self.whole_pixels, self.core = WHOLE_PIXELS, tiling.CORE
 
     @classmethod
     def from_pretrained(
-        cls, model: str | Path, device: str | torch.device | None = None, precision: Precision = "auto"
+        cls,
+        model: str | Path,
+        device: str | torch.device | None = None,
+        precision: Precision = "auto",
+        engine: Engine = "torch",
     ) -> "Pipeline":
         """A model by name (in `pretrained/`, then `runs/`), by folder, or by Hub id (`owner/name`).
 
         device: default an accelerator where there is one. precision: auto is bf16 where the processor is fast
         at it and the model's config.json says that it was measured to hold 40 dB against fp32.
+        engine: see `Pipeline`; openvino is an optional package.
         Raises UserError where there is no such model.
         """
         folder = locate(model)
@@ -85,7 +100,7 @@ class Pipeline:
             bf16 = measured >= ENOUGH_DECIBELS and bf16_is_fast(device)
         else:
             bf16 = precision == "bf16"
-        return cls(task, name=folder.name, bf16=bf16)
+        return cls(task, name=folder.name, bf16=bf16, engine=engine)
 
     @property
     def takes(self) -> str:
@@ -175,7 +190,7 @@ class Pipeline:
 
         with self._reproducible(seed):
             if x.shape[-2] * x.shape[-1] <= self.whole_pixels:
-                y = generate(x)
+                y = self._finite(self.compiled(x, direction)) if self.compiled else generate(x)
                 if progress:
                     progress(1, 1)
                 return y

@@ -5,11 +5,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def leaving() -> bool:
+    """Whether the network is being traced for another runtime, which has its own fast plain layers."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
 class InstanceNorm(nn.Module):
     """Each channel of each picture to mean 0, variance 1; no parameters (Ulyanov et al. 2016, 1607.08022)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" or leaving():
             return F.instance_norm(x)
         # The batch norm of one picture is the same formula; its kernels keep channels_last and are several
         # times faster, forward and backward, than instance or group norm's (benchmarks/layers.py).
@@ -63,7 +68,7 @@ class ToPicture(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         odd = any((side - self.kernel_size[0]) % 2 == 0 for side in x.shape[2:])
-        if odd or x.device.type != "cpu":
+        if odd or x.device.type != "cpu" or leaving():
             return super().forward(x)
         shifts = [F.pad(self.weight, (dx, 1 - dx, dy, 1 - dy)) for dy in (0, 1) for dx in (0, 1)]
         weight = torch.stack(shifts, 1).flatten(0, 1)  # [4 C, inputs, k + 1, k + 1]
