@@ -1,66 +1,17 @@
-"""A trained translator in other runtimes: OpenVINO for speed on CPUs, ONNX files for other programs."""
+"""A trained translator as an ONNX file, for other programs."""
 
 import warnings
-from collections import OrderedDict
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from translate.config import UserError
+from translate.engines import Translation, require
 from translate.task import Task
 
-SHAPES = 4  # compiled networks kept in memory
 CLOSE = 1e-3  # of the range -1 to 1: a fifth of a grey level
-
-
-class Translation(nn.Module):
-    """`generate` of one direction as a module: [1, C, H, W] to [1, C', H', W'], both in [-1, 1]."""
-
-    def __init__(self, task: Task, direction: str):
-        super().__init__()
-        self.task, self.direction = task, direction
-
-    def forward(self, picture: Tensor) -> Tensor:
-        return self.task.generate(picture, direction=self.direction)
-
-
-def require(package: str, purpose: str) -> None:
-    """Raises UserError where an optional package is not installed."""
-    if find_spec(package) is None:
-        raise UserError(f"{purpose} needs {package}, which is not installed: pip install {package}")
-
-
-class OpenVINO:
-    """`task.generate` compiled for this CPU, one shape at a time. Raises UserError without the package."""
-
-    def __init__(self, task: Task, bf16: bool):
-        require("openvino", "--engine openvino")
-        self.task, self.bf16 = task, bf16
-        self.compiled: OrderedDict[tuple, object] = OrderedDict()
-
-    def __call__(self, x: Tensor, direction: str) -> Tensor:
-        key = (direction, *x.shape)
-        if key not in self.compiled:
-            self.compiled[key] = self.compile(x, direction)
-            if len(self.compiled) > SHAPES:
-                self.compiled.popitem(last=False)
-        self.compiled.move_to_end(key)
-        return torch.from_numpy(self.compiled[key](x.contiguous().numpy())[0].copy())
-
-    def compile(self, x: Tensor, direction: str):
-        import openvino
-
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # tracing tells of branches on the shape, which is fixed here
-            traced = Translation(self.task, direction)
-            model = openvino.convert_model(traced, example_input=x.contiguous(), input=list(x.shape))
-        precision = "bf16" if self.bf16 else "f32"
-        hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-        hints["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
-        return openvino.Core().compile_model(model, "CPU", hints)
 
 
 def to_onnx(task: Task, direction: str, path: Path) -> tuple[float, tuple[int, ...]]:

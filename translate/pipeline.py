@@ -16,7 +16,7 @@ from translate import images, tiling
 from translate.catalog import locate
 from translate.checkpoint import read_model
 from translate.config import UserError, nearest
-from translate.export import OpenVINO
+from translate.engines import OpenVINO, Packed
 from translate.images import Picture
 from translate.machine import bf16_is_fast
 from translate.task import Task
@@ -60,12 +60,15 @@ class Pipeline:
         engine: `openvino` compiles translators for this CPU; pictures that need tiles stay with torch.
         """
         self.task, self.name, self.bf16 = task, name, bf16
-        self.compiled = None
-        if engine == "openvino":
-            if task.takes != "image" or next(task.parameters()).device.type != "cpu":
-                raise UserError(f"--engine openvino translates pictures on a CPU; {name} needs torch")
-            self.compiled = OpenVINO(task, bf16)
         self.device = next(task.parameters()).device
+        self.engine = None  # for whole pictures; None: the task itself
+        translator = task.takes == "image" and self.device.type == "cpu"
+        if engine == "openvino":
+            if not translator:
+                raise UserError(f"--engine openvino translates pictures on a CPU; {name} needs torch")
+            self.engine = OpenVINO(task, bf16)
+        elif translator and bf16 and Packed.available():
+            self.engine = Packed(task)
         self.whole_pixels, self.core = WHOLE_PIXELS, tiling.CORE
 
     @classmethod
@@ -190,7 +193,8 @@ class Pipeline:
 
         with self._reproducible(seed):
             if x.shape[-2] * x.shape[-1] <= self.whole_pixels:
-                y = self._finite(self.compiled(x, direction)) if self.compiled else generate(x)
+                with self._inference():
+                    y = self._finite(self.engine(x, direction)) if self.engine else generate(x)
                 if progress:
                     progress(1, 1)
                 return y

@@ -10,6 +10,7 @@ from PIL import Image
 from tests.test_pipeline import folder  # noqa: F401  the fixture of small models
 from translate.__main__ import export
 from translate.config import UserError
+from translate.engines import Packed
 from translate.pipeline import Pipeline
 
 
@@ -65,7 +66,27 @@ def test_openvino_translates_like_pytorch(name, folder, photo):  # noqa: F811
         [ours], [theirs] = slow(image=picture), fast(image=picture)
         assert theirs.size == picture.size
         assert np.abs(np.asarray(ours, int) - np.asarray(theirs, int)).max() <= 1
-    assert len(fast.compiled.compiled) == (1 if name == "unet" else 2)
+    assert len(fast.engine.compiled) == (1 if name == "unet" else 2)
+
+
+@pytest.mark.skipif(not Packed.available(), reason="this processor or PyTorch has no fast bfloat16")
+@pytest.mark.parametrize(("name", "direction"), [("both-ways", "BtoA"), ("unet", "AtoB"), ("rgb", "AtoB")])
+def test_packed_convolutions_are_as_exact_as_autocast(name, direction, folder, photo):  # noqa: F811
+    """At the size they were packed for and at others."""
+    exact = Pipeline.from_pretrained(folder / name, precision="fp32")
+    fast = Pipeline.from_pretrained(folder / name, precision="bf16")
+    assert isinstance(fast.engine, Packed) and exact.engine is None
+    for picture in (photo, photo.resize((33, 44)), photo):
+        [ours] = fast(image=picture, direction=direction)
+        [theirs] = exact(image=picture, direction=direction)
+        error = np.asarray(ours, float) - np.asarray(theirs, float)
+        assert ours.size == picture.size and np.square(error).mean() < 6.5  # 40 dB
+
+
+def test_a_convolution_that_pads_otherwise_cannot_be_packed():
+    task = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"))
+    with pytest.raises(ValueError, match="cannot be packed"):
+        Packed(task)
 
 
 def test_openvino_is_for_translators_and_optional(folder, monkeypatch):  # noqa: F811
