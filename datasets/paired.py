@@ -141,15 +141,12 @@ def load(request: Request) -> Paired:
         if part.train.folders().keys() != {""}:
             raise layouts.needs("paired", LAYOUT, request.data)
         like = probe(part.train)
-        odd = next(
-            (f"{width}x{height}" for height, width in like.sizes if not has_halves(height, width)), None
-        )
-        if odd or part.train.single:
-            raise DataError(
-                f"paired data needs {LAYOUT}; {part.train.path} is no pair"
-                if part.train.single
-                else f"paired data needs {LAYOUT}; a picture of {odd} in {part.train.path} is no pair"
-            )
+        if part.train.single:
+            raise DataError(f"paired data needs {LAYOUT}; {part.train.path} is one picture")
+        for number, (height, width) in zip(like.numbers, like.sizes, strict=True):
+            if not has_halves(height, width):
+                odd = f"{part.train.where(number)} is no pair: it is {width}x{height}"
+                raise DataError(f"paired data needs {LAYOUT}; {odd}")
         pairs = Halves(part.chosen, like)
     name, names = layouts.names(request.data, request.a, request.b)
     order = -1 if request.direction == "BtoA" else 1

@@ -25,7 +25,8 @@ class Probe:
 
     channels: int = 3
     bits: int = 8
-    sizes: list[tuple[int, int]] = field(default_factory=list)  # (height, width) as shown
+    numbers: list[int] = field(default_factory=list)  # those that can be read
+    sizes: list[tuple[int, int]] = field(default_factory=list)  # their (height, width) as shown
     bad: dict[int, str] = field(default_factory=dict)  # number -> reason
 
     def mean_area(self) -> float:
@@ -51,11 +52,13 @@ def probe(source: Source, limit: int = PROBED) -> Probe:
             continue
         colour |= not header.grey
         found.bits = max(found.bits, header.bits)
+        found.numbers.append(number)
         found.sizes.append((header.height, header.width))
     if not found.sizes:
         first = next(iter(found.bad))
         raise DataError(
-            f"none of the pictures in {source.path} can be read: {source.where(first)} ({found.bad[first]})"
+            f"none of the pictures in {source.path} can be read, such as {source.where(first)} "
+            f"({found.bad[first]}): mend or replace them"
         )
     found.channels = 4 if alpha else 3 if colour else 1
     return found

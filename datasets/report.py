@@ -60,6 +60,8 @@ def report(
 ) -> Report:
     """Look at the data at `path`, or at `a` and `b`, as training would. Raises DataError where nothing is
     there, or where it cannot serve the `kind` asked for."""
+    if (a is None) != (b is None):
+        raise DataError("data from two places needs both --a PATH and --b PATH; only one was given")
     two = a is not None and b is not None
     found = Report(f"{a} | {b}" if two else str(path))
     if two or not is_built_in(path):

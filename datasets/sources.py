@@ -214,7 +214,8 @@ def open_zip(file: Path, inner: str = "") -> Source:
     state = file.stat()
     whole = read_zip(file, state.st_size, state.st_mtime_ns)
     if inner in whole.names:
-        return Files(f"{file}/{inner}", [inner], whole.fetch, single=True)
+        name = os.path.basename(inner)
+        return Files(f"{file}/{inner}", [name], lambda name: whole.fetch(inner), single=True)
     part = whole.under(inner) if inner else whole
     if part is None:
         known = {os.path.dirname(name) for name in whole.names}

@@ -95,9 +95,9 @@ def preview(task: Task, batch: dict, device: torch.device, precision: torch.dtyp
 def bf16_psnr(task: Task, batch: dict, device: torch.device) -> float | None:
     """How faithful the translation is in bfloat16: PSNR in dB to float32's, of the worse direction.
 
-    Inference takes the fast path where this is high enough. None for methods that translate no pictures.
+    Inference takes the fast path where this is high enough. None where nothing is translated from A.
     """
-    if task.takes != "image":
+    if task.takes != "image" or "a" not in batch:
         return None
     task.eval()
     batch, found = to_device(batch, device), []

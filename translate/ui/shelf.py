@@ -12,6 +12,10 @@ from translate.task import find
 LOADED = 3  # pipelines kept in memory
 
 
+class Stopped(UserError):
+    """The person pressed Cancel."""
+
+
 class Shelf:
     """Looks the folders up anew at every question, so a run that has just saved its first model is there."""
 
@@ -20,6 +24,7 @@ class Shelf:
         self.folders = folders
         self.loaded: OrderedDict[tuple, Pipeline] = OrderedDict()
         self.lock = threading.Lock()
+        self.stops: set[str] = set()  # sessions that pressed Cancel since their last start
 
     def entries(self) -> list[Entry]:
         """What the page can use: translators of pictures and makers of pictures from noise."""

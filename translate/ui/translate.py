@@ -3,10 +3,7 @@
 The handlers are plain functions of (shelf, values); `tab` ties them to the page.
 """
 
-import os
 import re
-import shutil
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +17,13 @@ from translate.config import UserError
 from translate.images import Picture
 from translate.pipeline import Progress
 from translate.task import find
-from translate.ui.shelf import Shelf
+from translate.ui import drawing
+from translate.ui.pictures import lay, showable, small, write
+from translate.ui.shelf import Shelf, Stopped
 
 AUTO, FULL, TRAINED = "auto", "full", "trained"
+UPLOAD, DRAW = "Upload", "Draw"
 MOST_SAMPLES = 64
-BROWSERS_SHOW = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif")
-SHOWN = 1600  # longer side of the pictures in the before/after slider
 
 
 @dataclass(frozen=True)
@@ -91,37 +89,6 @@ def told(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
 
 
-def showable(source: str | None) -> str | None:
-    """The file itself, or what browsers cannot show (TIFF, HEIC, JPEG 2000) as a PNG of the same values."""
-    if not source or Path(source).suffix.lower() in BROWSERS_SHOW:
-        return source
-    picture = images.decode(source, name=Path(source).name)
-    return str(write(picture, f"{Path(source).stem}.png"))
-
-
-def write(picture: Picture, name: str) -> Path:
-    """A PNG of full size and depth in the page's temporary folder."""
-    return lay(name, images.encode(picture.tensor, picture))
-
-
-def lay(name: str, data: bytes) -> Path:
-    """A file in the temporary folder, the only one the page writes to; browsers get a copy of Gradio's."""
-    folder = Path(os.environ.get("GRADIO_TEMP_DIR", tempfile.gettempdir()))
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("made-*"):
-        if time.time() - old.stat().st_mtime > 600:
-            shutil.rmtree(old, ignore_errors=True)
-    file = Path(tempfile.mkdtemp(prefix="made-", dir=folder)) / name
-    file.write_bytes(data)
-    return file
-
-
-def small(picture: Picture) -> Image.Image:
-    image = images.to_image(picture.tensor, Picture(tensor=picture.tensor, alpha=picture.alpha))
-    image.thumbnail((SHOWN, SHOWN))
-    return image
-
-
 def about(entry: Entry) -> str:
     """Facts of a model in a line of Markdown."""
     arrow = " ⇄ " if len(directions(entry)) > 1 else " → "
@@ -160,10 +127,22 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     line = gr.Markdown(elem_id="description")
     with gr.Row(visible=False, elem_id="image-panel", equal_height=False) as image_panel:
         with gr.Column(min_width=320):
-            source = gr.Image(
-                label="Picture", elem_id="input", sources=["upload", "clipboard", "webcam"], height=420,
-                type="filepath", image_mode=None, buttons=["fullscreen"],
-            )  # fmt: skip
+            way_in = gr.Radio(
+                [UPLOAD, DRAW],
+                value=UPLOAD,
+                show_label=False,
+                elem_id="way-in",
+                visible=False,
+                container=False,
+            )
+            canvas = drawing.canvas()
+            with gr.Column(
+                elem_id="upload"
+            ) as upload:  # its own: a changed gr.Image would forget `preprocess`
+                source = gr.Image(
+                    label="Picture", elem_id="input", sources=["upload", "clipboard", "webcam"], height=420,
+                    type="filepath", image_mode=None, buttons=["fullscreen"],
+                )  # fmt: skip
             # The file untouched: `images.decode` alone judges it, with a sentence, and 16 bits survive.
             source.preprocess = lambda payload: payload.path if payload else None
             direction = gr.Radio(label="Direction", elem_id="direction", visible=False)
@@ -171,7 +150,9 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
                 show_label=False, elem_id="examples", height="auto", allow_preview=False, container=False,
                 object_fit="contain", interactive=False, buttons=[],
             )  # fmt: skip
-            go = gr.Button("Translate", variant="primary", elem_id="go")
+            with gr.Row():
+                go = gr.Button("Translate", variant="primary", elem_id="go", scale=3)
+                cancel = gr.Button("Cancel", elem_id="cancel", scale=1, min_width=80)
             with gr.Accordion("Options", open=False):
                 size = gr.Radio([("Automatic", AUTO)], value=AUTO, label="Translate at", elem_id="size")
                 keep_alpha = gr.Checkbox(True, label="Keep transparency", elem_id="keep-alpha")
@@ -228,6 +209,9 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             noise_panel: gr.update(visible=takes == "noise"),
             details: gr.update(visible=True),
             line: f"{entry.description}\n\n<small>{about(entry)}</small>",
+            way_in: gr.update(value=UPLOAD, visible=drawing.drawable(entry)),
+            upload: gr.update(visible=True),
+            canvas: gr.update(visible=False, value=drawing.blank(), brush=drawing.brush(entry)),
             direction: gr.update(choices=ways, value=ways[0][1], visible=len(ways) > 1),
             size: gr.update(choices=sizes, value=AUTO),
             examples: gr.update(value=thumbnails(entry.examples), visible=bool(entry.examples)),
@@ -241,19 +225,36 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         names = [value for _, value in known]
         return gr.update(choices=known, value=name if name in names else names[0] if names else None)
 
-    def run(name, path, way, at, alpha, progress=gr.Progress()):  # noqa: B008  Gradio reads the default
+    def run(name, path, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio's
+        shelf.stops.discard(request.session_hash)
+
         def tiles(done, of):
             if of > 1:
                 progress((done, of), unit="tiles")
+            if done < of and request.session_hash in shelf.stops:
+                raise Stopped("Cancelled.")
 
         progress(0, desc="Translating")
         made = said(translate, shelf, name, path, way, at, alpha, tiles)
         return made.file, made.pair, made.note, gr.update(value=made.file, interactive=True)
 
-    def run_or_clear(name, path, way, at, alpha, progress=gr.Progress()):  # noqa: B008
+    def run_or_clear(name, path, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         if path is None or shelf.takes(said(shelf.entry, name)) != "image":
             return None, None, "", gr.update(value=None, interactive=False)
-        return run(name, path, way, at, alpha, progress)
+        return run(name, path, way, at, alpha, request, progress)
+
+    def run_drawing(name, drawn, way, at, alpha, request: gr.Request):
+        """As one draws: a blank canvas gives nothing, not a message."""
+        if drawing.is_blank(drawn):
+            return None, None, "", gr.update(value=None, interactive=False)
+        return run(name, said(drawing.saved, drawn), way, at, alpha, request, lambda *_, **__: None)
+
+    def run_either(name, how, path, drawn, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+        path = said(drawing.saved, drawn) if how == DRAW else path
+        return run(name, path, way, at, alpha, request, progress)
+
+    def stop(request: gr.Request) -> None:
+        shelf.stops.add(request.session_hash)
 
     def draw(name, how_many, number):
         made = said(sample, shelf, name, how_many, number)
@@ -264,7 +265,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         return str(lay(path.name, path.read_bytes()))
 
     panel = [image_panel, noise_panel, details, line, direction, size, examples, preview, card]
-    panel += [result, slider, note, download, grid, made_note, made_file]
+    panel += [way_in, upload, canvas, result, slider, note, download, grid, made_note, made_file]
     inputs, outputs = [model, source, direction, size, keep_alpha], [result, slider, note, download]
     heavy = dict(concurrency_id="model", concurrency_limit=1, api_visibility="private")
     slow = dict(show_progress_on=result, **heavy)
@@ -275,7 +276,16 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     )
     again.click(refresh, model, model, **quick)
     model.change(show, model, panel, **quick).then(run_or_clear, inputs, outputs, **slow)
-    gr.on([go.click, direction.input], run, inputs, outputs, **slow)
+    either = [model, way_in, source, canvas, direction, size, keep_alpha]
+    gr.on([go.click, direction.input], run_either, either, outputs, **slow)
+    way_in.input(
+        lambda how: (gr.update(visible=how == UPLOAD), gr.update(visible=how == DRAW)),
+        way_in,
+        [upload, canvas],
+        **quick,
+    )
+    live = dict(trigger_mode="always_last", show_progress="hidden", **heavy)
+    canvas.input(run_drawing, [model, canvas, direction, size, keep_alpha], outputs, **live)
     received = source.input(lambda path: said(showable, path), source, source, **quick)
     done = received.success(run_or_clear, inputs, outputs, **slow)
     for event in (received, done):  # no broken picture stays in view
@@ -284,6 +294,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     drawn = dict(fn=draw, inputs=[model, count, seed], outputs=[grid, made_note, made_file], **heavy)
     gr.on([make.click, count.release, seed.submit], show_progress_on=grid, **drawn)
     another.click(lambda n: int(n or 0) + 1, seed, seed, **quick).then(show_progress_on=grid, **drawn)
+    cancel.click(stop, None, None, **quick)
     page.load(refresh, model, model, **quick)
 
 
