@@ -1,0 +1,215 @@
+"""The page in a real browser."""
+
+# ruff: noqa: F811  fixtures come from the other file
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.test_page import models, photo, write_log  # noqa: F401
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+def missing(what):
+    """Skip on a machine without a browser, but not where the project is checked."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is not installed")
+
+
+@pytest.fixture(scope="module")
+def address(models):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "app.py", "--port", str(port), "--models", str(models)]
+    log = models.parent / "app.log"
+    with open(log, "w") as file:
+        server = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            assert server.poll() is None, log.read_text()
+            try:
+                urllib.request.urlopen(address, timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield address
+        assert "Traceback" not in log.read_text()
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright")
+    program = shutil.which("chromium")
+    if not program:
+        missing("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(20_000)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.wait_for_selector("#image-panel >> visible=true")
+    yield page
+    page.close()
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == [], "works offline"
+
+
+def choose(page, name):
+    page.click("#model input")
+    page.get_by_role("option", name=name).click()
+
+
+def result(page, size, other_than=None):
+    """The address of the result's picture once it is there, `size` wide and high."""
+    page.wait_for_function(
+        """([width, height, other]) => {
+            const img = document.querySelector("#result img");
+            return img && img.src != other && img.naturalWidth == width && img.naturalHeight == height;
+        }""",
+        arg=[*size, other_than],
+    )
+    return page.locator("#result img").get_attribute("src")
+
+
+def test_upload_translate_switch_and_download(page, tmp_path):
+    assert page.title() == "Translate"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored 90 x 60, shown 60 x 90
+    page.set_input_files("#input input[type=file]", photo(tmp_path / "bird.jpg", exif=exif))
+    there = result(page, (60, 90))
+    page.get_by_text("60 × 90 px in").wait_for()
+    with page.expect_download() as download:
+        page.click("#download")
+    download.value.save_as(tmp_path / "out.png")
+    assert download.value.suggested_filename == "bird-both-ways.png"
+    assert Image.open(tmp_path / "out.png").size == (60, 90)
+
+    page.get_by_label("emoji → line").check()
+    back = result(page, (60, 90), other_than=there)
+    page.get_by_label("Before / after slider").check()
+    page.locator("#slider img").first.wait_for()
+    page.get_by_label("Before / after slider").uncheck()
+    choose(page, "sketch")
+    result(page, (60, 90), other_than=back)
+
+
+def test_text_named_png_gets_a_clear_message(page, tmp_path):
+    (tmp_path / "text.png").write_text("This is no picture.")
+    page.set_input_files("#input input[type=file]", tmp_path / "text.png")
+    page.get_by_text("text.png holds text, not a picture").wait_for()
+    page.get_by_text("Click to Upload").wait_for()
+    page.set_input_files("#input input[type=file]", photo(tmp_path / "good.png", (40, 30)))
+    result(page, (40, 30))
+
+
+def test_examples_noise_and_refresh(page, models):
+    choose(page, "sketch")
+    page.locator("#examples button").nth(1).click()
+    result(page, (64, 64))
+    assert page.locator("#preview img").is_visible()
+
+    choose(page, "noise")
+    page.click("#make")
+    page.locator("#grid img").nth(15).wait_for()
+    page.get_by_text("seed 0").wait_for()
+    page.click("#next-seed")
+    page.get_by_text("seed 1").wait_for()
+    assert not page.locator("#image-panel").is_visible()
+
+    shutil.copytree(models / "sketch", models / "just-trained")
+    page.click("#refresh")
+    choose(page, "just-trained")
+    page.wait_for_selector("#image-panel >> visible=true")
+
+
+def test_a_run_in_progress_moves_in_the_models_tab(page, models):
+    """A folder that has only logs yet is listed, first; a new line shows without a click."""
+    run = models / "in-training"
+    run.mkdir()
+    started = time.time() - 60
+    write_log(run, [(step, started + step) for step in range(10, 50, 10)])
+    page.get_by_role("tab", name="Models").click()
+    page.click("#models-refresh")
+    page.locator("#models-gallery .thumbnail-item").nth(4).wait_for()
+    page.locator("#models-gallery .thumbnail-item").first.click()
+    page.get_by_text("In training: update 40, 2 images/s.").wait_for()
+    page.locator("#models-plot :is(canvas, svg.marks)").wait_for()
+    write_log(run, [(step, started + step) for step in range(10, 60, 10)])
+    page.get_by_text("In training: update 50, 2 images/s.").wait_for()
+    page.locator("#models-gallery .thumbnail-item").filter(has_text="sketch").first.click()
+    page.get_by_text("pix2pix trained on 3 samples").wait_for()
+    assert page.locator("#models-preview img").is_visible()
+    shutil.rmtree(run)
+
+
+def test_draw_and_see(page):
+    """A model of lines offers a canvas; a stroke is translated as it is drawn, at the canvas's size."""
+    choose(page, "sketch")
+    page.locator("#examples img").nth(2).wait_for()
+    page.get_by_label("Draw", exact=True).check()
+    box = page.locator("#canvas canvas").first.bounding_box()
+    across, down = box["x"] + box["width"] / 3, box["y"] + box["height"] / 3
+    page.mouse.move(across, down)
+    page.mouse.down()
+    page.mouse.move(across + 80, down + 60, steps=8)
+    page.mouse.up()
+    result(page, (512, 512))
+
+
+def test_several_pictures_and_a_bad_one(page, tmp_path):
+    page.get_by_role("tab", name="Several pictures").click()
+    (tmp_path / "text.png").write_text("This is no picture.")
+    files = [photo(tmp_path / "a.jpg"), tmp_path / "text.png", photo(tmp_path / "b.png", (40, 30))]
+    page.set_input_files("#several-files input[type=file]", files)
+    page.locator("#several-files").get_by_text("text").first.wait_for()
+    page.click("#several-go")
+    page.get_by_text("2 of 3 pictures in").wait_for()
+    page.get_by_text("text.png holds text, not a picture").wait_for()
+    with page.expect_download() as download:
+        page.click("#several-download")
+    download.value.save_as(tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        sizes = {name: Image.open(archive.open(name)).size for name in archive.namelist()}
+    assert sizes == {"a-both-ways.png": (90, 60), "b-both-ways.png": (40, 30)}
+
+
+def test_it_fits_a_telephone(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing to scroll sideways"
+
+
+def test_files_of_the_machine_are_not_served(address, models):
+    for path in (ROOT / "app.py", models / "sketch" / "config.json"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{address}/gradio_api/file={path}", timeout=10)
+        assert refused.value.code in (403, 404)
