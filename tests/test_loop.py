@@ -333,6 +333,17 @@ def test_settings_that_do_not_matter_to_the_result_may_change(learn):
     )
 
 
+def test_time_saves_and_previews_too(learn, tmp_path):
+    """Where an update takes long, people need not wait for `--save-every` of them."""
+    settings = dict(steps=3, save_every=100, preview_every=100, keep_states=9)
+    learn(Slope, World("images", 8), save_minutes=0, **settings)
+    run = tmp_path / "run"
+    assert [t for t, _ in checkpoint.states(run)] == [1, 2, 3]
+    assert len(list((run / "previews").iterdir())) == 3
+    learn(Slope, World("images", 8), output=tmp_path / "rarely", **settings)
+    assert [t for t, _ in checkpoint.states(tmp_path / "rarely")] == [3]
+
+
 def test_only_the_newest_states_are_kept(learn, tmp_path):
     learn(Slope, World("images", 8), steps=7, save_every=2, keep_states=2)
     assert [t for t, _ in checkpoint.states(tmp_path / "run")] == [6, 7]

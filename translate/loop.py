@@ -69,7 +69,7 @@ def train(task: Task, dataset, config: RunConfig, previews=None) -> Path:
     bar = progress(start * images, config.steps * images, shown=first)
     with (
         contextlib.closing(stream.starting_at(start * config.accumulate)) as batches,
-        stoppable(accelerator) as stop,
+        stoppable(accelerator, 60 * config.save_minutes) as ask,
         contextlib.ExitStack() as stack,
     ):
         stack.callback(end_training, accelerator)
@@ -102,13 +102,13 @@ def train(task: Task, dataset, config: RunConfig, previews=None) -> Path:
 
             done = t + 1
             bar.update(images)
-            last, interrupted = done == config.steps, stop()
+            last, (interrupted, late) = done == config.steps, ask()
             if log_due := done % config.log_every == 0 or last:
                 line = means.take(accelerator)
                 shown_losses = f"step {done:,} " + " ".join(f"{k} {v:.3g}" for k, v in line.items())
                 bar.set_postfix_str(shown_losses, refresh=sys.stderr.isatty())
-            preview_due = config.preview_every and (done % config.preview_every == 0 or last)
-            save_due = done % config.save_every == 0 or last or interrupted
+            preview_due = config.preview_every and (done % config.preview_every == 0 or late or last)
+            save_due = done % config.save_every == 0 or late or last or interrupted
             if not (log_due or preview_due or save_due):
                 continue
             with together(accelerator), telling(folder, done):

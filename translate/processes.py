@@ -30,9 +30,12 @@ def together(accelerator) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stoppable(accelerator) -> Iterator[Callable[[], bool]]:
-    """Yields a function that says, in all processes alike, whether Ctrl-C or SIGTERM came to one of them."""
+def stoppable(accelerator, seconds: float) -> Iterator[Callable[[], tuple[bool, bool]]]:
+    """Yields a function that says, in all processes alike: whether Ctrl-C or SIGTERM came to one of them, and
+    whether `seconds` have passed in one of them since it last said so.
+    """
     asked: list[float] = []
+    last = time.monotonic()
 
     def note(*_) -> None:
         # A second Ctrl-C does not wait for the update to end. (Before that, a launcher repeats the first.)
@@ -40,16 +43,21 @@ def stoppable(accelerator) -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt("stopped at once; the last complete state is kept")
         asked.append(time.monotonic())
 
-    def stop() -> bool:
-        if accelerator.num_processes == 1:
-            return bool(asked)
-        return bool(accelerator.reduce(torch.tensor(float(bool(asked)), device=accelerator.device), "sum"))
+    def ask() -> tuple[bool, bool]:
+        nonlocal last
+        stop, late = bool(asked), time.monotonic() - last > seconds
+        if accelerator.num_processes > 1:
+            both = torch.tensor([float(stop), float(late)], device=accelerator.device)
+            stop, late = (accelerator.reduce(both, "sum") > 0).tolist()
+        if late:
+            last = time.monotonic()
+        return stop, late
 
     before = {}
     with contextlib.suppress(ValueError):  # not the main thread: signals stay as they are
         before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield ask
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -11,7 +11,16 @@ from translate.task import Task
 from translate.update import Update
 
 # Settings that may differ when a run is continued; all others belong to its result.
-FREE = {"output", "workers", "cache", "save_every", "keep_states", "preview_every", "preview_count"}
+FREE = {
+    "output",
+    "workers",
+    "cache",
+    "save_every",
+    "save_minutes",
+    "keep_states",
+    "preview_every",
+    "preview_count",
+}
 FREE |= {"log_every", "report_to", "steps"}
 
 
