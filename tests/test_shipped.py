@@ -1,0 +1,68 @@
+"""What lies in `pretrained/`: small, complete, honest about itself, and it works."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+from translate.catalog import HERE, entries
+from translate.metrics import reader as readers
+from translate.pipeline import Pipeline
+
+SHIPPED = entries([HERE / "pretrained"])
+
+
+def named(entry):
+    return entry.name
+
+
+def test_two_translators_are_shipped_and_all_weights_are_small():
+    assert {"sketch-to-emoji", "emoji-noto-twemoji"} <= {entry.name for entry in SHIPPED}
+    sizes = [path.stat().st_size for path in (HERE / "pretrained").rglob("*.safetensors")]
+    assert max(sizes) <= 30 * 2**20 and sum(sizes) <= 100 * 2**20
+
+
+@pytest.mark.parametrize("entry", SHIPPED, ids=named)
+def test_a_shipped_folder_is_complete(entry):
+    """Half precision, a measured bf16, no absolute path, a card with terms and scores."""
+    weights = load_file(entry.folder / "weights.safetensors")
+    assert {str(value.dtype) for value in weights.values() if value.is_floating_point()} == {"torch.float16"}
+    settings = json.dumps(entry.facts)
+    assert not re.search(r'"(/|[A-Z]:\\\\)', settings), "absolute paths are of no use to others"
+    assert entry.facts["bf16_psnr"] > 30 and entry.preview.name == "preview.png" and entry.examples
+    for heading in ("## Data and terms", "## Scores", "## What it cannot do"):
+        assert heading in entry.card
+    assert "Not yet written" not in entry.card and 20 < len(entry.description) < 200
+
+
+@pytest.mark.parametrize("entry", SHIPPED, ids=named)
+def test_a_shipped_model_changes_its_examples_and_keeps_their_size(entry):
+    pipeline = Pipeline.from_pretrained(entry.name)
+    for path in entry.examples:
+        example = Image.open(path).convert("RGB")
+        for direction in pipeline.task.directions:
+            [made] = pipeline(image=example, direction=direction)
+            assert made.size == example.size
+            before, after = (np.asarray(picture.convert("RGB"), float) for picture in (example, made))
+            assert after.std() > 10 and 1 < np.abs(after - before).mean() < 120
+
+
+def test_outlines_are_coloured_within_their_lines():
+    """The corner stays white, the lines stay dark, the inside gets colours."""
+    entry = next(entry for entry in SHIPPED if entry.name == "sketch-to-emoji")
+    pipeline = Pipeline.from_pretrained("sketch-to-emoji")
+    coloured = []
+    for path in entry.examples:
+        outline = np.asarray(Image.open(path).convert("RGB"), float)
+        made = np.asarray(pipeline(image=path)[0].convert("RGB"), float)
+        assert made[:4, :4].mean() > 235 and made[outline.max(2) < 30].mean() < 80
+        coloured.append((np.ptp(made, axis=2) > 40).mean())
+    assert np.mean(coloured) > 0.05
+
+
+def test_the_reader_of_styles_knows_its_five():
+    reader = readers.load(HERE / "pretrained" / "readers" / "emoji-style.safetensors")
+    assert reader.heads == {"style": ("blob", "line", "noto", "openmoji", "twemoji")}
