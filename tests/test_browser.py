@@ -213,3 +213,24 @@ def test_files_of_the_machine_are_not_served(address, models):
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{address}/gradio_api/file={path}", timeout=10)
         assert refused.value.code in (403, 404)
+
+
+def test_rectangles_of_labels(page):
+    """A model with a palette offers a board: its first plan is translated at once, a new rectangle anew."""
+    choose(page, "labels")
+    page.locator("#way-in").get_by_text("Draw").click()
+    first = result(page, (128, 128))
+    assert page.locator("#board .labels button").all_inner_texts() == ["ground", "wall", "window"]
+    page.locator("#board").get_by_text("window").click()
+    board = page.locator("#board canvas")
+    box = board.bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.6 * box["height"], steps=4)
+    page.mouse.up()
+    second = result(page, (128, 128), other_than=first)
+    colour = "c => [...c.getContext('2d').getImageData(700, 400, 1, 1).data]"
+    assert board.evaluate(colour) == [3, 0x7F, 255, 255]
+    page.locator("#board").get_by_text("Undo").click()
+    result(page, (128, 128), other_than=second)
+    assert board.evaluate(colour) == [0, 0x30, 255, 255]

@@ -17,6 +17,7 @@ from translate.config import UserError
 from translate.task import DataInfo, find
 
 ROOT = Path(__file__).resolve().parent.parent
+PALETTE = {"ground": "#0000de", "wall": "#0030ff", "window": "#037fff"}
 
 
 def model(folder, task, kind, **settings):
@@ -44,6 +45,9 @@ def models(tmp_path_factory):
         photo(sketch / "examples" / f"{i}.png", (64, 64))
     photo(sketch / "preview.png", (200, 100))
     model(root / "noise", "dcgan", "images")
+    facts = model(root / "labels", "pix2pix", "paired", generator="unet128", size=128) / "config.json"
+    plan = [["wall", 100, 100, 900, 1000], ["window", 200, 300, 400, 500], ["no such label", 0, 0, 9, 9]]
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"palette": PALETTE, "plan": plan}))
     return root
 
 
@@ -118,7 +122,7 @@ def test_sample_gives_pictures_and_a_sheet(shelf):
 def test_shelf_keeps_few_models_and_notices_new_weights(shelf, models, tmp_path):
     from translate.ui.shelf import Shelf
 
-    assert [e.name for e in shelf.entries()] == ["both-ways", "noise", "sketch"]
+    assert [e.name for e in shelf.entries()] == ["both-ways", "labels", "noise", "sketch"]
     root = tmp_path / "models"
     for i in range(4):
         shutil.copytree(models / "both-ways", root / f"m{i}")
@@ -214,3 +218,38 @@ def test_long_logs_are_averaged_and_a_half_written_line_is_left_out(tmp_path):
     curves = Log.read(tmp_path).curves()
     of_G = curves[curves["loss"] == "G"]
     assert len(of_G) <= POINTS and of_G["value"].iloc[0] == pytest.approx(sum(1 / n for n in range(1, 8)) / 7)
+
+
+# --- rectangles of labels ---------------------------------------------------------------------------------
+
+
+def test_a_plan_is_drawn_in_the_exact_colours_of_its_labels(shelf):
+    from translate.ui import rectangles
+
+    entry = shelf.entry("labels")
+    plan = json.loads(rectangles.begin(entry))
+    assert plan["start"] == [[1, 100, 100, 900, 1000], [2, 200, 300, 400, 500]] == plan["shapes"]
+    image = np.asarray(rectangles.drawn(entry, json.dumps(plan), 100))
+    assert {tuple(c) for c in image.reshape(-1, 3)} == {(0, 0, 0xDE), (0, 0x30, 255), (3, 0x7F, 255)}
+    assert (image == (0, 0x30, 255)).all(2).sum() == 80 * 90 - 20 * 20, "the later one lies on top"
+    assert (image[30:50, 20:40] == (3, 0x7F, 255)).all()
+    backwards = json.dumps({"shapes": [[2, 400, 500, 200, 300]]})
+    assert (np.asarray(rectangles.drawn(entry, backwards, 100))[30:50, 20:40] == (3, 0x7F, 255)).all()
+    assert Image.open(rectangles.saved(entry, json.dumps(plan))).size == (128, 128)
+
+
+@pytest.mark.parametrize(
+    "plan", ["", "[]", "{}", '{"shapes": [[7, 0, 0, 9, 9]]}', '{"shapes": [[0, 1]]}', None]
+)
+def test_a_plan_from_elsewhere_is_refused_in_a_sentence(shelf, plan):
+    from translate.ui import rectangles
+
+    with pytest.raises(UserError, match="press Start again"):
+        rectangles.drawn(shelf.entry("labels"), plan)
+
+
+def test_models_without_a_palette_have_no_board(shelf):
+    from translate.ui import drawing, rectangles
+
+    assert rectangles.palette(shelf.entry("sketch")) == [] and drawing.drawable(shelf.entry("sketch"))
+    assert drawing.drawable(shelf.entry("labels"))

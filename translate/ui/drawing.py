@@ -1,4 +1,4 @@
-"""A canvas in the Translate tab, for models that were trained on drawings or on maps of labels."""
+"""A canvas in the Translate tab, for models that were trained on drawings; see rectangles.py for labels."""
 
 import gradio as gr
 from PIL import Image
@@ -6,34 +6,25 @@ from PIL import Image
 from translate import images
 from translate.catalog import Entry
 from translate.config import UserError
+from translate.ui import rectangles
 from translate.ui.pictures import lay
 
 SIDE = 512  # pixels of the canvas
-DRAWN = "line lines sketch sketches ink edge edges outline outlines drawing drawings label labels".split()
+DRAWN = "line lines sketch sketches ink edge edges outline outlines drawing drawings".split()
 
 
 def drawable(entry: Entry) -> bool:
     """Whether what the model takes can be drawn: `palette` in its config.json, or the name of its domain."""
-    return bool(entry.facts.get("palette")) or entry.domains[:1] != [] and entry.domains[0].lower() in DRAWN
-
-
-def palette(entry: Entry) -> dict[str, str]:
-    """Name -> colour of what can be drawn; empty for black lines on white."""
-    found = entry.facts.get("palette")
-    return found if isinstance(found, dict) else {}
-
-
-def brush(entry: Entry | None = None) -> gr.Brush:
-    """The model's colours, or black."""
-    colours = list(palette(entry).values()) if entry else []
-    return gr.Brush(default_size=9, colors=colours or ["#000000"], default_color=(colours or ["#000000"])[0])
+    drawings = entry.domains[:1] != [] and entry.domains[0].lower() in DRAWN
+    return bool(rectangles.palette(entry)) or drawings
 
 
 def canvas() -> gr.ImageEditor:
+    black = gr.Brush(default_size=9, colors=["#000000"], default_color="#000000")
     return gr.ImageEditor(
         label="Draw", elem_id="canvas", visible=False, type="pil", image_mode="RGB", sources=(),
         transforms=(), layers=False, canvas_size=(SIDE, SIDE), fixed_canvas=True, height=SIDE + 60,
-        format="png", brush=brush(), eraser=gr.Eraser(default_size=30),
+        format="png", brush=black, eraser=gr.Eraser(default_size=30),
     )  # fmt: skip
 
 

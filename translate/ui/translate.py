@@ -17,7 +17,7 @@ from translate.config import UserError
 from translate.images import Picture
 from translate.pipeline import Progress
 from translate.task import find
-from translate.ui import drawing
+from translate.ui import drawing, rectangles
 from translate.ui.pictures import lay, showable, small, write
 from translate.ui.shelf import Shelf, Stopped
 
@@ -136,6 +136,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
                 container=False,
             )
             canvas = drawing.canvas()
+            board = rectangles.board()
             with gr.Column(
                 elem_id="upload"
             ) as upload:  # its own: a changed gr.Image would forget `preprocess`
@@ -211,7 +212,8 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             line: f"{entry.description}\n\n<small>{about(entry)}</small>",
             way_in: gr.update(value=UPLOAD, visible=drawing.drawable(entry)),
             upload: gr.update(visible=True),
-            canvas: gr.update(visible=False, value=drawing.blank(), brush=drawing.brush(entry)),
+            canvas: gr.update(visible=False, value=drawing.blank()),
+            board: gr.update(visible=False, value=rectangles.begin(entry)),
             direction: gr.update(choices=ways, value=ways[0][1], visible=len(ways) > 1),
             size: gr.update(choices=sizes, value=AUTO),
             examples: gr.update(value=thumbnails(entry.examples), visible=bool(entry.examples)),
@@ -249,9 +251,30 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             return None, None, "", gr.update(value=None, interactive=False)
         return run(name, said(drawing.saved, drawn), way, at, alpha, request, lambda *_, **__: None)
 
-    def run_either(name, how, path, drawn, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+    def of_labels(name) -> bool:
+        return bool(rectangles.palette(said(shelf.entry, name)))
+
+    def run_plan(name, plan, way, at, alpha, request: gr.Request):
+        path = said(rectangles.saved, said(shelf.entry, name), plan)
+        return run(name, path, way, at, alpha, request, lambda *_, **__: None)
+
+    def run_either(name, how, path, drawn, plan, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+        if how == DRAW and of_labels(name):
+            return run_plan(name, plan, way, at, alpha, request)
         path = said(drawing.saved, drawn) if how == DRAW else path
         return run(name, path, way, at, alpha, request, progress)
+
+    def run_start(name, how, plan, way, at, alpha, request: gr.Request):
+        """The board begins with a plan, so there is something to see at once."""
+        if how == DRAW and of_labels(name):
+            return run_plan(name, plan, way, at, alpha, request)
+        return [gr.skip()] * len(outputs)
+
+    def choose_way(how, name):
+        """The upload, the canvas or the board."""
+        board_wanted = how == DRAW and of_labels(name)
+        shown = {upload: how == UPLOAD, board: board_wanted, canvas: how == DRAW and not board_wanted}
+        return {part: gr.update(visible=visible) for part, visible in shown.items()}
 
     def stop(request: gr.Request) -> None:
         shelf.stops.add(request.session_hash)
@@ -265,7 +288,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         return str(lay(path.name, path.read_bytes()))
 
     panel = [image_panel, noise_panel, details, line, direction, size, examples, preview, card]
-    panel += [way_in, upload, canvas, result, slider, note, download, grid, made_note, made_file]
+    panel += [way_in, upload, canvas, board, result, slider, note, download, grid, made_note, made_file]
     inputs, outputs = [model, source, direction, size, keep_alpha], [result, slider, note, download]
     heavy = dict(concurrency_id="model", concurrency_limit=1, api_visibility="private")
     slow = dict(show_progress_on=result, **heavy)
@@ -276,16 +299,14 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     )
     again.click(refresh, model, model, **quick)
     model.change(show, model, panel, **quick).then(run_or_clear, inputs, outputs, **slow)
-    either = [model, way_in, source, canvas, direction, size, keep_alpha]
+    either = [model, way_in, source, canvas, board, direction, size, keep_alpha]
     gr.on([go.click, direction.input], run_either, either, outputs, **slow)
-    way_in.input(
-        lambda how: (gr.update(visible=how == UPLOAD), gr.update(visible=how == DRAW)),
-        way_in,
-        [upload, canvas],
-        **quick,
-    )
+    chosen = way_in.input(choose_way, [way_in, model], [upload, canvas, board], **quick)
     live = dict(trigger_mode="always_last", show_progress="hidden", **heavy)
     canvas.input(run_drawing, [model, canvas, direction, size, keep_alpha], outputs, **live)
+    board.input(run_plan, [model, board, direction, size, keep_alpha], outputs, **live)
+    start = [model, way_in, board, direction, size, keep_alpha]
+    chosen.then(run_start, start, outputs, **slow)
     received = source.input(lambda path: said(showable, path), source, source, **quick)
     done = received.success(run_or_clear, inputs, outputs, **slow)
     for event in (received, done):  # no broken picture stays in view
