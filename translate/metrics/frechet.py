@@ -103,7 +103,7 @@ def frechet(made: Tensor, real: Tensor, title: str = "") -> Score:
 
 
 def kernel(made: Tensor, real: Tensor, title: str = "", seed: int = 0) -> Score:
-    """Kernel distance x 1000 between features [N, D] and [M, D], averaged over random halves (torchmetrics)."""
+    """Kernel distance x 1000 between features [N, D] and [M, D], over random halves (torchmetrics)."""
     from torchmetrics.image.kid import KernelInceptionDistance
 
     size = max(2, min(len(made), len(real)) // 2)
