@@ -14,15 +14,18 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-CASES = {  # name: (task, batch size, GFLOP a step)
-    "CycleGAN ResNet-9 256 px, batch 1": ("cyclegan", 1, 1879),
-    "pix2pix U-Net 256 px, batch 1": ("pix2pix", 1, 87),
-    "pix2pix U-Net 256 px, batch 4": ("pix2pix", 4, 4 * 87),
+CASES = {  # name: (task, settings, GFLOP a step where the published implementation's are known)
+    "CycleGAN ResNet-9 256 px, batch 1": ("cyclegan", {}, 1879),
+    "pix2pix U-Net 256 px, batch 1": ("pix2pix", {}, 87),
+    "pix2pix U-Net 256 px, batch 4": ("pix2pix", {"batch_size": 4}, 4 * 87),
+    "CUT ResNet-9 256 px, batch 1": ("cut", {}, None),
+    "FastCUT ResNet-9 256 px, batch 1": ("cut", {"fast": True}, None),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
+    cases: str = ""  # only those whose name contains this, e.g. CUT
     precisions: tuple[str, ...] = ("bf16", "no")  # mixed precision to measure: bf16, no (float32)
     steps: int = 8  # measured steps per case; the median counts
     output: Path | None = None  # write the numbers as JSON here
@@ -64,9 +67,9 @@ def measure(name: str, precision: str, steps: int) -> dict:
     from translate.stream import to_device
     from translate.task import DataInfo, find
 
-    task_name, batch_size, gflop = CASES[name]
+    task_name, options, gflop = CASES[name]
     task_class = find(task_name)
-    config = replace(task_class.Config(), batch_size=batch_size, mixed_precision=precision)
+    config = replace(task_class.Config(), mixed_precision=precision, **options)
     accelerator = Accelerator()
     device = accelerator.device
     dtype = precision_of(config, device)
@@ -75,7 +78,7 @@ def measure(name: str, precision: str, steps: int) -> dict:
     info = DataInfo(kind=task_class.data, name="noise", count=1, channels={"a": 3, "b": 3})
     task = task_class(config, info).to(device)
     update = Update(task, config, accelerator, dtype)
-    shape = (batch_size, 3, config.size, config.size)
+    shape = (config.batch_size, 3, config.size, config.size)
     batch = to_device({key: torch.rand(shape) * 2 - 1 for key in ("a", "b")}, device)
     times = []
     for t in range(steps + 3):  # the first ones build kernels and grow the heap
@@ -92,10 +95,10 @@ def measure(name: str, precision: str, steps: int) -> dict:
         "case": name,
         "precision": precision,
         "seconds": seconds,
-        "images/s": batch_size / seconds,
+        "images/s": config.batch_size / seconds,
         "peak GiB": memory,
         "limit GFLOP/s": limit,
-        "share": gflop / seconds / limit,
+        "share": gflop / seconds / limit if gflop else None,
     }
 
 
@@ -105,21 +108,17 @@ def main(settings: Settings) -> None:
     print("|---|---|---|---|---|---|---|")
     for precision in settings.precisions:
         for name in CASES:
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.training",
-                "--case",
-                name,
-                precision,
-                str(settings.steps),
-            ]
+            if settings.cases.lower() not in name.lower():
+                continue
+            command = [sys.executable, "-m", "benchmarks.training"]
+            command += ["--case", name, precision, str(settings.steps)]
             printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             row = json.loads(printed.splitlines()[-1])
             rows.append(row)
+            share = f"{row['share']:.1%}" if row["share"] else "-"
             print(
                 f"| {name} | {precision} | {row['seconds']:.3f} | {row['images/s']:.2f} "
-                f"| {row['peak GiB']:.2f} | {row['limit GFLOP/s']:.0f} | {row['share']:.1%} |",
+                f"| {row['peak GiB']:.2f} | {row['limit GFLOP/s']:.0f} | {share} |",
                 flush=True,
             )
     if settings.output:
