@@ -9,7 +9,10 @@ from datasets.base import DataError, Dataset, IterableDataset
 __all__ = ["DataError", "Dataset", "IterableDataset", "KINDS", "OPTIONS", "load"]
 
 KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels")
-OPTIONS = ("a", "b", "direction", "resize", "load_size", "flip", "color_jitter", "strokes", "cache")
+OPTIONS = (
+    *("a", "b", "direction", "resize", "load_size", "flip", "color_jitter", "strokes", "scale", "degrade"),
+    "cache",
+)
 
 
 def load(
@@ -26,6 +29,8 @@ def load(
     flip: bool = True,
     color_jitter: float = 0.0,
     strokes: float = 0.0,
+    scale: int = 4,
+    degrade: float = 0.0,
     cache: str = "auto",
 ) -> Dataset:
     """The data set at `data`, seen as `kind`.
@@ -36,13 +41,16 @@ def load(
     size: samples are size x size.
     split: "train", or "test": the part called test, val, valid or validation, without augmentation;
         where there is none, the training pictures (and `info["split"]` says so).
-    a, b: for paired and unpaired data, two such places instead of `data`. A path with a `train` folder in it
-        finds its test part beside it: X/train/noto -> X/test/noto.
+        Several places joined by + are one: `t91.zip+photos`.
+    a, b: for paired and unpaired data, two such places instead of `data` (lowres: low and high).
+        A path with a `train` folder in it finds its test part beside it: X/train/noto -> X/test/noto.
     direction: "BtoA" swaps `a` and `b`.
     resize, load_size: see `geometry.Geometry`; load_size is 286/256 of size unless given, as in the papers.
     flip: mirror half of the samples (never MNIST's digits).
     color_jitter: 0.1 varies brightness, contrast and saturation by 10 % and hue by 2.5 % of a turn.
     strokes: 1 redraws the lines of `a` in paired data as a hand would (see `strokes.py`), 0 leaves them.
+    scale: how much smaller `low` is than `high` in lowres data, each way.
+    degrade: 1 blurs, noises and JPEG-compresses `low` as cameras do, 0 leaves it (see `lowres.degraded`).
     cache: "auto" keeps decoded pictures in memory where they take less than a quarter of it; or "on", "off".
 
     Raises DataError, one sentence, where the data is missing, unreadable or laid out otherwise.
@@ -57,12 +65,13 @@ def load(
         raise DataError(f'direction "{direction}" is unknown: choose AtoB or BtoA')
     train = split == "train"
     geometry = Geometry.checked(size, resize, load_size, flip, train)
-    two = kind in ("paired", "unpaired")
-    if not two and (a is not None or b is not None):
+    if kind not in ("paired", "unpaired", "lowres") and (a is not None or b is not None):
         raise DataError(f"--a and --b are for paired and unpaired data; {kind} data comes from --data alone")
+    if not 2 <= scale <= 8:
+        raise DataError(f"--scale {scale} must be 2 to 8")
     if is_built_in(data) and a is None and b is None:
-        found = load_birds(kind, data, size, split, direction)
-    elif kind in ("lowres", "captions"):
+        found = load_birds(kind, data, size, split, direction, scale)
+    elif kind == "captions":
         raise DataError(
             f"{kind} data comes only from the built-in birds so far: use --data birds, not {data}"
         )
@@ -72,7 +81,8 @@ def load(
         from datasets.images import Request
         from datasets.sources import Empty
 
-        request = Request(data, split, geometry, a, b, direction, color_jitter if train else 0.0, cache)
+        jitter = color_jitter if train else 0.0
+        request = Request(data, split, geometry, a, b, direction, jitter, cache, scale, degrade)
         module = import_module(f"datasets.{kind}")
         try:
             found = module.load(request)
@@ -90,12 +100,11 @@ def is_built_in(data: str) -> bool:
     return data.partition(":")[0] == "birds"
 
 
-def load_birds(kind: str, data: str, size: int, split: str, direction: str) -> Dataset:
+def load_birds(kind: str, data: str, size: int, split: str, direction: str, scale: int) -> Dataset:
     from datasets import birds
 
     _, limited, count = data.partition(":")
     if limited and not (count.isdecimal() and int(count) > 0):
         raise DataError(f'"{data}" should be birds or birds:COUNT, such as birds:1000')
-    return birds.load(
-        kind, size=size, split=split, count=int(count) if limited else None, direction=direction
-    )
+    number = int(count) if limited else None
+    return birds.load(kind, size=size, split=split, count=number, direction=direction, scale=scale)

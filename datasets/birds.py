@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from datasets.base import DataError, Dataset, randint
 from datasets.birds_captions import attributes_in, captions
 from datasets.birds_drawing import PALETTE, draw
+from datasets.lowres import imresize, valued
 
 __all__ = ["ATTRIBUTES", "Bird", "Birds", "attributes_in", "bird", "captions", "draw", "load"]
 
@@ -28,7 +28,6 @@ ATTRIBUTES = dict.fromkeys(PARTS, COLOURS) | {
 EPOCH = 100_000  # birds a nominal epoch holds
 TEST = 1_000_000_000  # numbers from here on are never trained on
 TEST_COUNT = 1000
-LOWRES = 4
 DOMAINS = {"paired": {"a": "ink", "b": "bird"}, "unpaired": {"a": "plain wings", "b": "striped wings"}}
 
 
@@ -107,8 +106,8 @@ def picture(of: Bird, size: int, style: str = "colour") -> Tensor:
 class Birds(Dataset):
     """Birds as one kind of data; sample `index` of the test part is another bird than any of training."""
 
-    def __init__(self, kind: str, size: int, split: str, count: int, direction: str) -> None:
-        self.kind, self.size, self.direction = kind, size, direction
+    def __init__(self, kind: str, size: int, split: str, count: int, direction: str, scale: int) -> None:
+        self.kind, self.size, self.direction, self.scale = kind, size, direction, scale
         self.first = TEST if split == "test" else 0
         names = dict(DOMAINS.get(kind, {}))
         if direction == "BtoA" and names:
@@ -148,8 +147,8 @@ class Birds(Dataset):
             found["file"] += f" | bird {other.index}"
         elif self.kind == "lowres":
             high = picture(of, self.size)
-            low = F.interpolate(high[None], scale_factor=1 / LOWRES, mode="bicubic", antialias=True)[0]
-            found |= {"low": low.clamp(-1, 1), "high": high}
+            small = self.size // self.scale
+            found |= {"low": valued(imresize((high + 1) * 127.5, small, small)), "high": high}
         else:
             found["image"] = picture(of, self.size)
             if self.kind == "captions":
@@ -163,16 +162,21 @@ class Birds(Dataset):
 
 
 def load(
-    kind: str, size: int, split: str = "train", count: int | None = None, direction: str = "AtoB"
+    kind: str,
+    size: int,
+    split: str = "train",
+    count: int | None = None,
+    direction: str = "AtoB",
+    scale: int = 4,
 ) -> Birds:
-    """Birds as `paired`, `unpaired`, `captions`, `labels` (the belly's colour), `lowres` (x4) or `images`.
+    """Birds as `paired`, `unpaired`, `captions`, `labels` (the belly's colour), `lowres` or `images`.
 
     Samples are float32 [3, size, size] in [-1, 1]. Raises DataError for sizes that cannot be drawn.
     """
     if size < 16 or size > 2048:
         raise DataError(f"birds are drawn from 16 to 2048 px, not {size}: choose --size 64 or more")
-    if kind == "lowres" and size % LOWRES:
-        raise DataError(f"birds at low resolution need a size that {LOWRES} divides, not {size}")
+    if kind == "lowres" and size % scale:
+        raise DataError(f"birds at low resolution need a size that {scale} divides, not {size}")
     if count is None:
         count = EPOCH if split == "train" else TEST_COUNT
-    return Birds(kind, size, split, count, direction)
+    return Birds(kind, size, split, count, direction, scale)

@@ -30,6 +30,8 @@ class Request:
     direction: str = "AtoB"
     color_jitter: float = 0.0
     cache: str = "auto"
+    scale: int = 4
+    degrade: float = 0.0
 
 
 class Domain:

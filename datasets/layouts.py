@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from datasets.base import DataError
-from datasets.sources import Source, is_shards, open_source, split_column
+from datasets.sources import Joined, Source, is_shards, open_source, several, split_column
 
 TESTS = ("test", "val", "valid", "validation")
 PARTS = ("train", *TESTS)
@@ -27,6 +27,11 @@ class Part(NamedTuple, Generic[Pictures]):
 
 def one(path: str, split: str) -> Part[Source]:
     """A place with or without train and test parts. X/train/noto has its test part in X/test/noto."""
+    if len(places := several(path)) > 1:
+        parts = [one(place, split) for place in places]
+        tested = [part.chosen for part in parts if part.split == "test"]
+        train = Joined([part.train for part in parts])
+        return Part(train, Joined(tested) if tested else train, "test" if tested else "train")
     root = unwrapped(open_source(path))
     train, test = root.under("train"), None
     if split == "test" and train is not None:
@@ -135,8 +140,10 @@ def plural(count: int) -> str:
 def human(path: str, domain: bool = False) -> str:
     """The last part of a path that says something: X.zip/train/noto -> noto, photos.zip/train -> photos.
 
-    A domain may also be a column: user/name:target -> target.
+    A domain may also be a column: user/name:target -> target. Several places: the first, and others.
     """
+    if len(places := several(path)) > 1:
+        return f"{human(places[0], domain)} and others"
     place, column = split_column(path)
     if domain and column:
         return column

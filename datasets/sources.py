@@ -115,16 +115,49 @@ class Files(Source):
         return dict(Counter(name.partition("/")[0] if "/" in name else "" for name in self.names))
 
 
+class Joined(Source):
+    """Several sources as one."""
+
+    def __init__(self, parts: Sequence[Source]) -> None:
+        self.parts = parts
+        self.path = "+".join(part.path for part in parts)
+        self.mirrors = all(part.mirrors for part in parts)
+        self.places = [(part, number) for part in parts for number in range(len(part))]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def name(self, index: int) -> str:
+        part, number = self.places[index]
+        return part.name(number)
+
+    def read(self, index: int) -> bytes:
+        part, number = self.places[index]
+        return part.read(number)
+
+    def where(self, index: int) -> str:
+        part, number = self.places[index]
+        return part.where(number)
+
+
+def several(path: str) -> list[str]:
+    """The places of `A+B+C`; one where a file or folder has that very name."""
+    text = str(path)
+    return [text] if Path(text).expanduser().exists() else [part for part in text.split("+") if part]
+
+
 def open_source(path: str | Path) -> Source:
     """The pictures at `path`:
 
     DIR (recursive) | X.zip | X.zip/inner/folder | picture.jpg | X.zip/picture.jpg | X.tar, DIR/*.tar,
     name-{0000..0012}.tar | DIR with MNIST's idx files | X.parquet | user/name on the Hub. The last three, and
-    folders of parquet or tar files, may end in `:column`.
+    folders of parquet or tar files, may end in `:column`. Several of them joined by `+` are one.
 
     Raises DataError where nothing is there or nothing in it is a picture.
     """
     text = str(path)
+    if len(places := several(text)) > 1:
+        return Joined([open_source(place) for place in places])
     where = Path(text).expanduser()
     if is_shards(text):
         from datasets.shards import open_shards

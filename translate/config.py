@@ -46,6 +46,8 @@ class RunConfig:
     flip: bool = True  # mirror half of the pictures
     color_jitter: float = 0.0  # strength of random brightness, contrast, saturation and hue; 0 is off
     strokes: float = 0.0  # redraw the lines of paired A as a hand would: wobbly, broken; 0 is off, 1 a lot
+    scale: Literal[2, 3, 4] = 4  # lowres data: how many times smaller the input is, each way
+    degrade: float = 0.0  # lowres data: blur, noise and JPEG on the input, as from cameras; 0 is off, 1 a lot
     cache: Literal["auto", "on", "off"] = "auto"  # keep decoded pictures in memory (auto: where they fit)
     workers: int = 2  # threads that decode pictures ahead of the training step
 
@@ -151,7 +153,9 @@ def method_title(config: type[RunConfig]) -> str:
 def check(config: RunConfig) -> None:
     """Raises UserError for values no run can have."""
     at_least = {
-        **dict(size=8, steps=1, batch_size=1, accumulate=1, workers=1, save_every=1, keep_states=1),
+        **dict(
+            size=8, steps=1, batch_size=1, accumulate=1, workers=1, save_every=1, keep_states=1, degrade=0.0
+        ),
         **dict(
             log_every=1, preview_every=0, preview_count=1, color_jitter=0.0, strokes=0.0, clip=0.0, seed=0
         ),

