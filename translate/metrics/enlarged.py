@@ -53,7 +53,7 @@ def ssim(pictures: Iterable[Tensor], truths: Iterable[Tensor], border: int, colo
     options = dict(sigma=1.5, kernel_size=WINDOW, data_range=255.0, return_full_image=True)
     found = []
     for ours, theirs in compared(pictures, truths, border, colours):
-        _, everywhere = structure(ours, theirs, **options)
+        _, everywhere = structure(ours.float(), theirs.float(), **options)
         beside = WINDOW // 2  # there the window leaves the picture
         found.append(float(everywhere[..., beside:-beside, beside:-beside].mean()))
     return Score(sum(found) / len(found), "", protocol("SSIM", border, colours, len(found)), len(found))
