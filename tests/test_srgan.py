@@ -172,3 +172,15 @@ def test_tiles_equal_the_whole(pipeline):
         pipeline.whole_pixels, pipeline.core = 2_000_000, 1024
     assert len(told) > 4 and told[-1][0] == told[-1][1]
     assert (tiled - whole).abs().max() <= 2 / 255
+
+
+def test_the_ensemble_is_the_mean_of_eight(pipeline):
+    """Turning the picture turns the ensemble's result: it has the symmetry that one pass lacks."""
+    picture = images.decode(noisy(24, 20))
+    turned = dataclasses.replace(picture, tensor=picture.tensor.transpose(-1, -2).flip(-1))
+    told = []
+    made = pipeline.translate(picture, self_ensemble=True, progress=lambda *at: told.append(at)).tensor
+    other = pipeline.translate(turned, self_ensemble=True).tensor
+    torch.testing.assert_close(other, made.transpose(-1, -2).flip(-1), atol=1e-4, rtol=0)
+    plain = pipeline.translate(turned).tensor - pipeline.translate(picture).tensor.transpose(-1, -2).flip(-1)
+    assert plain.abs().max() > 1e-2 and told == [(i, 8) for i in range(1, 9)]

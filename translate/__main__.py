@@ -21,12 +21,13 @@ def image(
     overwrite: bool = False,
     keep_alpha: bool = True,
     work_size: int | None = None,
+    self_ensemble: bool = False,
     seed: int = 0,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     engine: Literal["torch", "openvino"] = "torch",
     device: str | None = None,
 ) -> int:
-    """Translate pictures: same size out as in, alpha and 16 bits kept.
+    """Translate or enlarge pictures: same size out as in, or a multiple; alpha and 16 bits kept.
 
     Args:
         inputs: pictures, folders (searched through) and globs
@@ -37,6 +38,7 @@ def image(
         keep_alpha: no: lay transparent pictures on white for good
         work_size: translate with the longer side at so many pixels, then scale the result back; 0: full size.
             Default 0, but the size of training for U-Nets, which take a picture as a whole
+        self_ensemble: the mean of eight results, of the picture mirrored and turned; eight times as long
         seed: for models with noise inside
         precision: auto: bf16 where the model's card measured that it holds
         engine: openvino is faster on CPUs (optional: pip install openvino)
@@ -69,6 +71,7 @@ def image(
                     seed=seed,
                     work_size=work_size,
                     keep_alpha=keep_alpha,
+                    self_ensemble=self_ensemble,
                     progress=lambda tile, of: bar.set_postfix_str(f"tile {tile}/{of}" if of > 1 else ""),
                 )
                 data = images.encode(result.tensor, result, FORMATS[job.target.suffix.lower()])

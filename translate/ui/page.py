@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from translate.config import UserError
-from translate.ui import models, several, translate
+from translate.ui import enhance, models, several, translate
 from translate.ui.shelf import Shelf
 
 UPLOAD_LIMIT = "64mb"
@@ -58,6 +58,8 @@ def build(shelf: Shelf) -> gr.Blocks:
         gr.Markdown("# Translate\nPictures into pictures, with models trained here.", elem_id="head")
         with gr.Tab("Translate"):
             translate.tab(shelf, page)
+        with gr.Tab("Enhance"):
+            enhance.tab(shelf, page)
         with gr.Tab("Several pictures"):
             several.tab(shelf, page)
         with gr.Tab("Models"):

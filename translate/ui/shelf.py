@@ -27,8 +27,12 @@ class Shelf:
         self.stops: set[str] = set()  # sessions that pressed Cancel since their last start
 
     def entries(self) -> list[Entry]:
-        """What the page can use: translators of pictures and makers of pictures from noise."""
+        """What the page can use: translators of pictures, enlargers, and makers of pictures from noise."""
         return [entry for entry in entries(self.folders) if self.takes(entry) in ("image", "noise")]
+
+    def enlargers(self) -> list[Entry]:
+        """Those that tab Enhance offers."""
+        return [entry for entry in self.entries() if find(entry.task).data == "lowres"]
 
     def everything(self) -> list[Entry]:
         """Those, models of other kinds, and runs that have not saved a model yet; the newest run first."""

@@ -113,7 +113,9 @@ def choices(shelf: Shelf) -> list[tuple[str, str]]:
     def is_own(entry: Entry) -> bool:
         return shelf.folders is None and entry.folder.parent != HERE / "pretrained"
 
-    return [(entry.name + " (your run)" * is_own(entry), entry.name) for entry in shelf.entries()]
+    elsewhere = {entry.name for entry in shelf.enlargers()}  # tab Enhance
+    found = [entry for entry in shelf.entries() if entry.name not in elsewhere]
+    return [(entry.name + " (your run)" * is_own(entry), entry.name) for entry in found]
 
 
 # --- the page ---------------------------------------------------------------------------------------------

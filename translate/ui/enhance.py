@@ -1,0 +1,191 @@
+"""Tab Enhance: a picture enlarged. What it will take and give is told before the button is pressed."""
+
+import time
+import weakref
+from pathlib import Path
+
+import gradio as gr
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from translate import images
+from translate.catalog import Entry
+from translate.config import UserError
+from translate.images import Picture
+from translate.pipeline import Pipeline, Progress
+from translate.ui.pictures import showable, write
+from translate.ui.shelf import Shelf, Stopped
+from translate.ui.translate import Made, is_picture, said, told
+
+TRIED = 96  # pixels, side of the square that is timed
+LARGEST = 128_000_000  # pixels of a result
+SHOWN = 4096  # longer side of the pictures in the slider
+measured: weakref.WeakKeyDictionary[Pipeline, float] = weakref.WeakKeyDictionary()
+LOOKS = {"faithful": 0, "sharp": 1, "fast": 2}  # in this order
+
+
+def scale(entry: Entry) -> int:
+    return int(entry.facts.get("config", {}).get("scale", 1))
+
+
+def look(entry: Entry) -> str:
+    """What the model is for: config.json's `look` (faithful, sharp, fast), or its name."""
+    return str(entry.facts.get("look") or entry.name)
+
+
+def scales(shelf: Shelf) -> list[tuple[str, int]]:
+    """(label, factor) of what the models here can do."""
+    return [(f"× {factor}", factor) for factor in sorted({scale(entry) for entry in shelf.enlargers()})]
+
+
+def looks(shelf: Shelf, factor: int | None) -> list[tuple[str, str]]:
+    """(label, model) for a factor, the faithful one first."""
+    found = [entry for entry in shelf.enlargers() if scale(entry) == factor]
+    found.sort(key=lambda entry: (LOOKS.get(look(entry), len(LOOKS)), entry.name))
+    return [(look(entry).capitalize() if look(entry) in LOOKS else entry.name, entry.name) for entry in found]
+
+
+def seconds_per_pixel(pipeline: Pipeline) -> float:
+    """Measured on this machine, at the first question about a model."""
+    if pipeline not in measured:
+        tried = Picture(tensor=torch.zeros(1, 3, TRIED, TRIED))
+        pipeline.translate(tried)
+        start = time.perf_counter()
+        pipeline.translate(tried)
+        measured[pipeline] = (time.perf_counter() - start) / TRIED**2
+    return measured[pipeline]
+
+
+def forecast(shelf: Shelf, model: str | None, source: str | None, ensemble: bool = False) -> str:
+    """Size and time of the enlargement, in a line. Raises UserError for what cannot be enlarged."""
+    if not source or not model:
+        return ""
+    pipeline, factor = shelf.pipeline(model), scale(shelf.entry(model))
+    width, height = images.decode(source, name=Path(source).name).size
+    check_size(width, height, factor)
+    seconds = seconds_per_pixel(pipeline) * width * height * (8 if ensemble else 1)
+    return f"{width} × {height} → {factor * width} × {factor * height} px, about {told(seconds)}"
+
+
+def check_size(width: int, height: int, factor: int) -> None:
+    """Raises UserError where the result would be too large."""
+    if factor * width * factor * height > LARGEST:
+        raise UserError(
+            f"{width} × {height} px enlarged {factor} times are {factor * factor * width * height / 1e6:.0f} "
+            f"megapixels; the most is {LARGEST / 1e6:.0f}, so give a smaller picture"
+        )
+
+
+def enhance(
+    shelf: Shelf,
+    model: str | None,
+    source: str | None,
+    ensemble: bool = False,
+    progress: Progress | None = None,
+) -> Made:
+    """One uploaded file, enlarged, as a PNG; beside it the same by bicubic. Raises UserError."""
+    if not source:
+        raise UserError("Give a picture first: drop one, paste one or take one.")
+    if not model:
+        raise UserError("There is no model that enlarges pictures here; train one with --task srgan.")
+    pipeline, factor = shelf.pipeline(model), scale(shelf.entry(model))
+    picture = images.decode(source, name=Path(source).name)
+    check_size(*picture.size, factor)
+    start = time.perf_counter()
+    result = pipeline.translate(picture, self_ensemble=ensemble, progress=progress)
+    seconds = time.perf_counter() - start
+    file = write(result, f"{Path(source).stem}-x{factor}.png")
+    width, height = result.size
+    shrink = min(1.0, SHOWN / max(result.size))
+    shown = (max(1, round(height * shrink)), max(1, round(width * shrink)))
+    before = F.interpolate(picture.tensor, shown, mode="bicubic", antialias=True).clamp(-1, 1)
+    after = result.tensor
+    if shrink < 1:
+        after = F.interpolate(after, shown, mode="bicubic", antialias=True).clamp(-1, 1)
+    note = f"{width} × {height} px in {told(seconds)}"
+    note += f"; shown at {shown[1]} × {shown[0]}, the download is whole" if shrink < 1 else ""
+    return Made(file, note, pair=(opaque(before), opaque(after)))
+
+
+def opaque(tensor: torch.Tensor) -> Image.Image:
+    return images.to_image(tensor).convert("RGB")
+
+
+# --- the page ---------------------------------------------------------------------------------------------
+
+
+def tab(shelf: Shelf, page: gr.Blocks) -> None:
+    """Build the tab inside `page`."""
+    nothing = gr.Markdown(elem_id="enhance-nothing", visible=False)
+    with gr.Row(elem_id="enhance-panel", equal_height=False) as panel:
+        with gr.Column(min_width=320):
+            source = gr.Image(
+                label="Picture", elem_id="enhance-input", sources=["upload", "clipboard", "webcam"],
+                height=360, type="filepath", image_mode=None, buttons=["fullscreen"],
+            )  # fmt: skip
+            # The file untouched: `images.decode` alone judges it.
+            source.preprocess = lambda payload: payload.path if payload else None
+            factor = gr.Radio(label="Enlarge", elem_id="enhance-factor")
+            model = gr.Radio(label="Look", elem_id="enhance-model")
+            ensemble = gr.Checkbox(label="Eight views averaged (8 times as long)", elem_id="enhance-ensemble")
+            ahead = gr.Markdown(elem_id="enhance-ahead")
+            with gr.Row():
+                go = gr.Button("Enlarge", variant="primary", elem_id="enhance-go", scale=3)
+                cancel = gr.Button("Cancel", elem_id="enhance-cancel", scale=1, min_width=80)
+        with gr.Column(min_width=320):
+            slider = gr.ImageSlider(
+                label="Bicubic / enlarged (scroll to zoom)", elem_id="enhance-slider", interactive=False,
+                format="png", max_height=520, buttons=["fullscreen"], type="pil",
+            )  # fmt: skip
+            note = gr.Markdown(elem_id="enhance-note")
+            download = gr.DownloadButton("Download PNG", elem_id="enhance-download", interactive=False)
+
+    def refresh():
+        known = scales(shelf)
+        chosen = known[-1][1] if known else None
+        message = "No model here enlarges pictures yet. Train one: `python train.py --task srgan --data DIR`."
+        return {
+            nothing: gr.update(visible=not known, value=message),
+            panel: gr.update(visible=bool(known)),
+            factor: gr.update(choices=known, value=chosen),
+            model: of_factor(chosen),
+        }
+
+    def of_factor(chosen):
+        known = looks(shelf, chosen)
+        return gr.update(choices=known, value=known[0][1] if known else None)
+
+    def tell(name, path, eight):
+        return said(forecast, shelf, name, path, eight)
+
+    def run(name, path, eight, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio's way
+        shelf.stops.discard(request.session_hash)
+
+        def tiles(done, of):
+            if of > 1:
+                progress((done, of), unit="tiles")
+            if done < of and request.session_hash in shelf.stops:
+                raise Stopped("Cancelled.")
+
+        progress(0, desc="Enlarging")
+        made = said(enhance, shelf, name, path, eight, tiles)
+        return made.pair, made.note, gr.update(value=made.file, interactive=True)
+
+    def stop(request: gr.Request) -> None:
+        shelf.stops.add(request.session_hash)
+
+    heavy = dict(concurrency_id="model", concurrency_limit=1, api_visibility="private")
+    quick = dict(queue=False, show_progress="hidden", api_visibility="private")
+    page.load(refresh, None, [nothing, panel, factor, model], **quick)
+    factor.input(of_factor, factor, model, **quick).then(
+        tell, [model, source, ensemble], ahead, show_progress="hidden", **heavy
+    )
+    received = source.input(lambda path: said(showable, path), source, source, **quick)
+    received.failure(lambda path: path if is_picture(path) else None, source, source, **quick)
+    asked = [received.success, model.input, ensemble.input]
+    gr.on(asked[1:], tell, [model, source, ensemble], ahead, show_progress="hidden", **heavy)
+    asked[0](tell, [model, source, ensemble], ahead, show_progress="hidden", **heavy)
+    outputs = [slider, note, download]
+    go.click(run, [model, source, ensemble], outputs, show_progress_on=slider, **heavy)
+    cancel.click(stop, None, None, **quick)
