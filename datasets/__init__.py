@@ -71,10 +71,6 @@ def load(
         raise DataError(f"--scale {scale} must be 2 to 8")
     if is_built_in(data) and a is None and b is None:
         found = load_birds(kind, data, size, split, direction, scale)
-    elif kind == "captions":
-        raise DataError(
-            f"{kind} data comes only from the built-in birds so far: use --data birds, not {data}"
-        )
     else:
         from importlib import import_module
 

@@ -153,9 +153,19 @@ class Birds(Dataset):
             found["image"] = picture(of, self.size)
             if self.kind == "captions":
                 found["caption"] = captions(of)[randint(10, generator)]
+                other = self.bird(self.other(index, generator))
+                found["wrong"] = captions(other)[randint(10, generator)]
             elif self.kind == "labels":
                 found["label"] = COLOURS.index(of.belly)
         return found
+
+    def other(self, index: int, generator: torch.Generator) -> int:
+        """The number of a bird that differs in some attribute, where there is one."""
+        for _ in range(100):
+            found = randint(len(self), generator)
+            if self.attributes(found) != self.attributes(index):
+                return found
+        return index
 
     def directed(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         return {"a": b, "b": a} if self.direction == "BtoA" else {"a": a, "b": b}

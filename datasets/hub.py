@@ -24,6 +24,7 @@ from datasets.sources import Empty, Source
 ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(?:/(?P<config>[\w.-]+))?(?::(?P<column>\w+))?")
 CONVERTED = "refs/convert/parquet"  # where the Hub keeps its own parquet copy of data sets in other formats
 PROBED = 64
+CAPTIONS = ("caption", "captions", "text", "sentence", "sentences", "description")  # columns
 MIXED, HELD = 4, 8  # an epoch mixes so many row groups at a time; so many are held in memory
 
 
@@ -124,6 +125,15 @@ class Rows(Source):
         if not all(isinstance(number, int) and number >= 0 for number in numbers):
             return None
         return names.get(column) or [str(number) for number in range(max(numbers) + 1)], numbers
+
+    def captions(self) -> list[list[str]] | None:
+        """From the first column of that name; a cell may hold several."""
+        known = self.tables[0].footer.schema.to_arrow_schema().names
+        column = next((name for name in CAPTIONS if name in known), None)
+        if column is None:
+            return None
+        cells = [cell for group in range(len(self.groups)) for cell in self.fetch(group, column).to_pylist()]
+        return [[cell] if isinstance(cell, str) else [str(c) for c in cell or []] for cell in cells]
 
 
 def open_parquet(path: str, files: Sequence[str], column: str | None = None) -> Rows:

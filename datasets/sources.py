@@ -76,6 +76,10 @@ class Source(ABC):
         """The names of the classes and the class of each picture, where the source states them itself."""
         return None
 
+    def captions(self) -> list[list[str]] | None:
+        """The sentences about each picture, where the source states them itself."""
+        return None
+
 
 class Files(Source):
     """Named pictures: `names` relative to `path`, `fetch(name)` their bytes."""

@@ -46,7 +46,7 @@ class World:
         if self.info["kind"] == "labels":
             sample["label"] = index % 2
         if self.info["kind"] == "captions":
-            sample |= {"caption": "a bird", "captions": ["a bird"]}
+            sample |= {"caption": f"a bird number {index}", "wrong": f"a bird number {index + 1}"}
         return sample
 
 
