@@ -53,14 +53,14 @@ class Texts:
 
 
 def texts_at(path: str) -> list[Texts]:
-    """The text files of the place itself, then of the places above it, nearest first."""
+    """The text files anywhere below the place itself, then those right in the places above it, or anywhere
+    in the zip that it is in."""
     where, found = Path(path).expanduser(), []
     for parent in (where, *where.parents[:ABOVE]):
         if parent.is_dir():
-            names = [
-                Path(root, file) for root, _, files in os.walk(parent) for file in files if is_text(file)
-            ]
-            names = sorted(name.relative_to(parent).as_posix() for name in names)
+            inside = os.walk(parent) if parent == where else [next(os.walk(parent))]
+            files = [Path(root, file) for root, _, files in inside for file in files if is_text(file)]
+            names = sorted(file.relative_to(parent).as_posix() for file in files)
             found.append(Texts(names, lambda name, root=parent: (root / name).read_bytes()))
         elif parent.is_file() and zipfile.is_zipfile(parent):
             archive = zipfile.ZipFile(parent)

@@ -114,7 +114,7 @@ def test_a_table_of_captions(tmp_path):
         picture(tmp_path / f"{name}.png", colour=colour)
     cells = [{"bytes": (tmp_path / f"{n}.png").read_bytes(), "path": None} for n in "ab"]
     table = pyarrow.table({"image": cells, "text": ["a red one", "a blue one"]})
-    pyarrow.parquet.write_table(table, tmp_path / "birds.parquet")
+    write_table(table, tmp_path / "birds.parquet")
     data = datasets.load("captions", str(tmp_path / "birds.parquet"), size=16)
     assert drawn(data, 0) == ({"a red one"}, {"a blue one"})
 
