@@ -107,8 +107,8 @@ def test_other_layouts(tmp_path, kind):
 
 
 def test_a_table_of_captions(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
+    import pyarrow
+    from pyarrow.parquet import write_table
 
     for name, colour in (("a", "red"), ("b", "blue")):
         picture(tmp_path / f"{name}.png", colour=colour)
