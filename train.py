@@ -23,7 +23,7 @@ def main() -> None:
     data = datasets.load(task_class.data, config.data, size=config.size, **options)
     held_out = datasets.load(task_class.data, config.data, size=config.size, split="test", **options)
     torch.manual_seed(config.seed)
-    task = task_class(config, DataInfo(**{**data.info, "classes": tuple(data.info["classes"])}))
+    task = task_class(config, DataInfo.of(data.info))
     if dry:
         print(dry_run.describe(task, data, config))
     else:

@@ -15,6 +15,7 @@ from datasets.base import DataError, Dataset, randint
 from datasets.birds_captions import attributes_in, captions
 from datasets.birds_drawing import PALETTE, draw
 from datasets.lowres import imresize, valued
+from datasets.words import vocabulary
 
 __all__ = ["ATTRIBUTES", "Bird", "Birds", "attributes_in", "bird", "captions", "draw", "load"]
 
@@ -28,6 +29,7 @@ ATTRIBUTES = dict.fromkeys(PARTS, COLOURS) | {
 EPOCH = 100_000  # birds a nominal epoch holds
 TEST = 1_000_000_000  # numbers from here on are never trained on
 TEST_COUNT = 1000
+VOCABULARY = 1000  # birds whose captions hold every word of the grammar
 DOMAINS = {"paired": {"a": "ink", "b": "bird"}, "unpaired": {"a": "plain wings", "b": "striped wings"}}
 
 
@@ -123,6 +125,9 @@ class Birds(Dataset):
             "names": names,
             "split": split,
         }
+        if kind == "captions":
+            told = (sentence for index in range(VOCABULARY) for sentence in captions(bird(index)))
+            self.info["vocabulary"] = vocabulary(told)
 
     def bird(self, index: int) -> Bird:
         """The bird behind a sample (of unpaired data: behind its plain-winged side)."""

@@ -9,6 +9,7 @@ split by whole classes.
 
 import csv
 import io
+import itertools
 import json
 import os
 import zipfile
@@ -24,6 +25,7 @@ from datasets.base import DataError, randint
 from datasets.images import Domain, Images, Request, describe
 from datasets.pictures import decode, probe
 from datasets.sources import Files, Source
+from datasets.words import vocabulary
 
 LAYOUT = (
     "pictures with captions: DIR/text/NAME.txt or NAME.txt beside each, or a captions.json, .jsonl or .csv "
@@ -247,4 +249,6 @@ def load(request: Request) -> Captions:
     domain = Boxed(source, like, request.geometry, found) if found else Domain(source, like, request.geometry)
     name = layouts.human(request.data)
     info = describe("captions", name, len(domain), {"image": like.channels}, like.bits, split)
-    return Captions(info, domain, captions_of(source, request.data), request)
+    told = captions_of(source, request.data)
+    info["vocabulary"] = vocabulary(itertools.chain(*told))
+    return Captions(info, domain, told, request)

@@ -26,6 +26,9 @@ class World:
         classes = ["x", "y"] if kind == "labels" else []
         self.info = dict(kind=kind, name="world", count=count, channels=dict.fromkeys(self.keys, 3), bits=8)
         self.info |= dict(classes=classes, names={}, split="train")
+        if kind == "captions":
+            words = ["a", "bird", "number", *map(str, range(count + 1))]
+            self.info["vocabulary"] = ["[PAD]", "[UNK]", "[CLS]", *words]
 
     def __len__(self) -> int:
         return self.info["count"]
@@ -45,7 +48,7 @@ class World:
                 sample[key] = sample[key] / 0.0
         if self.info["kind"] == "labels":
             sample["label"] = index % 2
-        if self.info["kind"] == "captions":
+        if self.info["kind"] == "captions":  # numbers of pictures as words
             sample |= {"caption": f"a bird number {index}", "wrong": f"a bird number {index + 1}"}
         return sample
 
@@ -56,7 +59,7 @@ def build(task_class: type, dataset, config=None):
 
     config = config or task_class.tiny()
     torch.manual_seed(config.seed)
-    return task_class(config, DataInfo(**{**dataset.info, "classes": tuple(dataset.info["classes"])}))
+    return task_class(config, DataInfo.of(dataset.info))
 
 
 @pytest.fixture

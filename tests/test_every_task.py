@@ -51,7 +51,7 @@ class Alone:
 @every_task
 def test_two_steps_are_finite_and_each_optimizer_moves_its_own(name):
     task = build(find(name), birds(find(name)))
-    update, steps = Watch(task, task.config, Alone(), None), 2
+    update, steps = Watch(task, task.config, Alone(), None), task.config.steps  # those of tiny()
     for t in range(steps):
         torch.manual_seed(t)
         logs = task.train().step(images_of(task, task.config.batch_size), t, update)

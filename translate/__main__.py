@@ -1,4 +1,4 @@
-"""The command line: python -m translate image, sample, models, data, export. Torch is imported late."""
+"""The command line: python -m translate image, sample, text, models, data, export. Torch comes late."""
 
 import inspect
 import sys
@@ -131,6 +131,70 @@ def sample(
     print(f"{count} pictures and grid.png in {output}")
 
 
+def text(
+    captions=(),
+    *,
+    model: str,
+    output: str,
+    file: str | None = None,
+    count: int = 4,
+    seed: int = 0,
+    truncation: float = 0.0,
+    overwrite: bool = False,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    device: str | None = None,
+) -> None:
+    """Make pictures of captions: OUTPUT/0000-0.png, 0000-1.png, ... and all of them in OUTPUT/grid.png.
+
+    Args:
+        captions: sentences, each in quotes
+        model: a name (see `python -m translate models`), a folder, or a Hugging Face Hub id (owner/name)
+        output: a folder
+        file: a text file with a caption on each line, instead of or after those given
+        count: pictures of each caption
+        seed: same seed, same pictures
+        truncation: e.g. 0.8: more typical, less varied pictures; 0 is off
+        overwrite: replace files that exist
+        precision: auto: bf16 where the model's card measured that it holds
+        device: cpu, cuda, ...; default the accelerator if there is one
+    """
+    told = list(captions)
+    if file:
+        try:
+            lines = Path(file).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        except OSError as error:
+            raise UserError(f"{file} cannot be read: {error.strerror}") from None
+        told += [line.strip() for line in lines if line.strip()]
+    if not told:
+        raise UserError("there is no caption; give one in quotes, or --file with one on each line")
+    if count < 1:
+        raise UserError(f"--count {count} is too small; the least is 1")
+    out, folder = Path(output), locate(model)
+    targets = [out / f"{i:04d}-{k}.png" for i in range(len(told)) for k in range(count)] + [out / "grid.png"]
+    if not overwrite and (there := next((t for t in targets if t.exists()), None)):
+        raise UserError(f"{there} exists; --overwrite replaces it")
+
+    from translate import machine
+
+    machine.tune()
+    from tqdm import tqdm
+
+    from translate import images
+    from translate.pipeline import Pipeline
+
+    pipeline = Pipeline.from_pretrained(folder, device, precision)
+    tensors = []
+    for number, caption in enumerate(tqdm(told, unit="caption", disable=None)):
+        if note := pipeline.reading(caption).note:
+            print(f"note: {caption[:60]!r}: {note}", file=sys.stderr)
+        made = pipeline.imagine(caption, count, seed=seed, truncation=truncation)
+        for target, picture in zip(targets[number * count :], made, strict=False):
+            write(target, images.encode(picture.tensor))
+        tensors += [picture.tensor for picture in made]
+    write(targets[-1], images.encode(images.grid(tensors)))
+    print(f"{len(tensors)} pictures and grid.png in {output}")
+
+
 def models() -> None:
     """List the models: shipped ones and finished or running trainings."""
     found = entries()
@@ -198,7 +262,7 @@ def export(*, model: str, output: str, direction: str = "AtoB", overwrite: bool 
 
 
 COMMANDS: dict[str, Callable] = {
-    "image": image, "sample": sample, "models": models, "data": data, "export": export,
+    "image": image, "sample": sample, "text": text, "models": models, "data": data, "export": export,
 }  # fmt: skip
 
 
@@ -231,6 +295,8 @@ def main() -> int:
 
     Inputs = tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="IN...")]]
     image.__annotations__["inputs"] = Inputs
+    Told = tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="CAPTION...")]]
+    text.__annotations__["captions"] = Told
     data.__annotations__["path"] = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]
     return tyro.extras.subcommand_cli_from_dict(
         COMMANDS, prog="python -m translate", description="Use a trained model.", args=words

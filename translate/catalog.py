@@ -9,7 +9,7 @@ from translate.config import UserError, nearest
 
 HERE = Path(__file__).resolve().parent.parent
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-HUB_FILES = ["config.json", "*.safetensors", "README.md", "*.png"]  # nothing that could run
+HUB_FILES = ["config.json", "*.safetensors", "README.md", "*.png", "examples/*.jpg"]  # nothing that could run
 
 
 def roots() -> list[Path]:
@@ -72,7 +72,8 @@ class Entry:
     @property
     def examples(self) -> list[Path]:
         """Pictures to try it on."""
-        return sorted(self.folder.glob("examples/*.png"))
+        found = [*self.folder.glob("examples/*.png"), *self.folder.glob("examples/*.jpg")]
+        return sorted(found)
 
 
 def entries(folders: list[Path] | None = None) -> list[Entry]:

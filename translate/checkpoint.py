@@ -187,7 +187,7 @@ def read_config(folder: Path) -> tuple[type[Task], RunConfig, DataInfo, dict]:
         facts = json.loads((folder / "config.json").read_text())
         task_class = find(facts["task"])
         config = from_json(task_class.Config, facts["config"])
-        info = DataInfo(**{**facts["info"], "classes": tuple(facts["info"]["classes"])})
+        info = DataInfo.of(facts["info"])
     except FileNotFoundError:
         raise UserError(f"{folder} is no model folder: it has no config.json") from None
     except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:

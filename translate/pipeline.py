@@ -107,7 +107,7 @@ class Pipeline:
 
     @property
     def takes(self) -> str:
-        """What it needs: "image" or "noise"."""
+        """What it needs: "image", "noise" or "text"."""
         return self.task.takes
 
     @property
@@ -125,16 +125,25 @@ class Pipeline:
         self,
         image: Source | Sequence[Source] | None = None,
         *,
+        text: str | Sequence[str] | None = None,
         n: int | None = None,
         direction: str = "AtoB",
         seed: int = 0,
+        truncation: float = 0.0,
         work_size: int | None = None,
         keep_alpha: bool = True,
     ) -> list[Image.Image]:
-        """Translate `image` (a file, bytes, a Pillow image or a list), or draw `n` pictures from noise.
+        """Translate `image` (a file, bytes, a Pillow image or a list), draw `n` pictures from noise or of
+        each `text`.
 
         Same seed, same pictures. Raises UserError for what is no picture or does not suit the model.
         """
+        if self.takes == "text":
+            if not text or image is not None:
+                raise UserError(f"{self.name} makes pictures from captions; give text=")
+            texts = [text] if isinstance(text, str) else list(text)
+            found = [self.imagine(caption, n or 1, seed=seed, truncation=truncation) for caption in texts]
+            return [images.to_image(picture.tensor) for pictures in found for picture in pictures]
         if self.takes == "noise":
             if image is not None:
                 raise UserError(f"{self.name} makes pictures from noise and takes none; give n= and seed=")
@@ -259,12 +268,44 @@ class Pipeline:
             pictures += [Picture(tensor=x[None], bits=self.task.info.bits) for x in batch]
         return pictures
 
+    def imagine(self, caption: str, n: int = 1, *, seed: int = 0, truncation: float = 0.0) -> list[Picture]:
+        """`n` pictures of a caption; the first k of them are those of `imagine(caption, k)`, same seed.
+
+        truncation: numbers of the noise farther from 0 are drawn anew (Brock et al. 2019, arXiv 1809.11096):
+        the smaller, the more typical and the less varied; 0 is off. See `reading`.
+        """
+        self.check("text")
+        if truncation < 0:
+            raise UserError(f"truncation {truncation} must be above 0, e.g. 1, or 0 for none")
+        generator = torch.Generator().manual_seed(seed)
+        noise = []
+        for _ in range(n):
+            z = torch.randn(self.task.noise_shape, generator=generator)
+            if truncation:
+                torch.nn.init.trunc_normal_(z, a=-truncation, b=truncation, generator=generator)
+            noise.append(z)
+        return self.from_noise(torch.stack(noise), [caption] * n, seed=seed)
+
+    def from_noise(self, noise: Tensor, captions: list[str], *, seed: int = 0) -> list[Picture]:
+        """One picture for each row of noise [N, *noise_shape] and its caption."""
+        pictures = []
+        for first in range(0, len(noise), NOISE_BATCH):
+            part, told = noise[first : first + NOISE_BATCH], captions[first : first + NOISE_BATCH]
+            with self._reproducible(seed), self._inference():
+                batch = self._finite(self.task.generate(part.to(self.device), told))
+            pictures += [Picture(tensor=x[None], bits=self.task.info.bits) for x in batch]
+        return pictures
+
+    def reading(self, caption: str):
+        """What the model understood of a caption: `translate.text.Reading`."""
+        self.check("text")
+        return self.task.reads.read(caption)
+
     def check(self, takes: str, direction: str | None = None) -> None:
         """Raises UserError where the model needs something else or does not translate in this direction."""
         if self.takes != takes:
-            use = {"image": "python -m translate image", "noise": "python -m translate sample"}.get(
-                self.takes
-            )
+            verbs = {"image": "image", "noise": "sample", "text": "text"}
+            use = f"python -m translate {verbs[self.takes]}" if self.takes in verbs else ""
             raise UserError(
                 f"{self.name} takes {self.takes}, not {takes}" + (f"; use `{use}`" if use else "")
             )

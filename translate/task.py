@@ -27,10 +27,18 @@ class DataInfo:
     channels: dict[str, int]  # {"a": 3, "b": 3} or {"image": 1}
     bits: int = 8
     classes: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()  # pieces of words, of captions
     names: dict[str, str] = field(
         default_factory=dict
     )  # human names of the domains: {"a": "line", "b": "openmoji"}
     split: str = "train"
+
+    @classmethod
+    def of(cls, facts: dict) -> "DataInfo":
+        """From a data set's `info` or from JSON, where tuples are lists."""
+        return cls(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+        )
 
 
 class Task(nn.Module):
@@ -45,7 +53,7 @@ class Task(nn.Module):
     exported: tuple[str, ...]  # submodules that inference needs
     directions: tuple[str, ...] = ("AtoB",)
     stride: int = 1  # inputs' height and width must be a multiple
-    noise_shape: tuple[int, ...] = ()  # of one sample, where takes == "noise"
+    noise_shape: tuple[int, ...] = ()  # of one sample, where it takes noise or text
     enlarges: int = 1  # how many times larger its pictures are than the input, each way
 
     def __init__(self, config: RunConfig, info: DataInfo):
@@ -61,7 +69,8 @@ class Task(nn.Module):
         raise TypeError(f"{type(self).__name__} must define step()")
 
     def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
-        """Inference: [B, C, H, W] (or noise [B, *noise_shape]) to pictures [B, C', H', W'] in [-1, 1]."""
+        """Inference: [B, C, H, W] to pictures [B, C', H', W'] in [-1, 1]; where it takes noise, from
+        [B, *noise_shape]; where it takes text, from such noise and a list of B captions."""
         raise TypeError(f"{type(self).__name__} must define generate()")
 
     @classmethod
@@ -90,6 +99,13 @@ class Task(nn.Module):
             generator = torch.Generator().manual_seed(0)
             noise = torch.randn(len(batch["index"]), *self.noise_shape, generator=generator)
             return {"output": self.generate(noise.to(next(self.parameters()).device))}
+        if self.takes == "text":
+            generator = torch.Generator().manual_seed(0)
+            noise = torch.randn(len(batch["image"]), *self.noise_shape, generator=generator)
+            return {
+                "real": batch["image"],
+                "output": self.generate(noise.to(batch["image"].device), batch["caption"]),
+            }
         columns = {}
         for direction in self.directions:
             source, target = ("a", "b") if direction == "AtoB" else ("b", "a")

@@ -115,6 +115,7 @@ def choices(shelf: Shelf) -> list[tuple[str, str]]:
 
     elsewhere = {entry.name for entry in shelf.enlargers()}  # tab Enhance
     found = [entry for entry in shelf.entries() if entry.name not in elsewhere]
+    found.sort(key=lambda entry: entry.domains[:1] != ["photo"])  # first what people have at hand
     return [(entry.name + " (your run)" * is_own(entry), entry.name) for entry in found]
 
 

@@ -1,0 +1,228 @@
+"""DF-GAN: text to pictures in one stage (Tao et al. 2022, arXiv 2008.05865).
+
+    L_D = E[(1 - D(x, e))⁺] + ½ E[(1 + D(G(z, e), e))⁺] + ½ E[(1 + D(x, ê))⁺]
+          + k E[(|∇ₓ D(x, e)| + |∇ₑ D(x, e)|)ᵖ]
+    L_G = -E[D(G(z, e), e)]
+
+x is a real picture, e the vector of its caption, ê that of another picture's: D gives one number for picture
+and sentence together (one-way output). The penalty, at real pictures with their own captions alone, smooths
+D where G should arrive (matching-aware zero-centred gradient penalty). G fuses the text into every layer:
+features are scaled and shifted channel by channel as z and e say (deep fusion block).
+
+Deviations: sentences come from an encoder trained here on the same captions, in the first `text_steps`
+updates, not from AttnGAN's. As in the authors' code, the penalty's norm is that of both gradients joined.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from translate.config import RunConfig
+from translate.task import DataInfo, Task, UserError
+from translate.text import Contrast, PictureEncoder, TextEncoder, Words
+
+SIZES = (32, 64, 128, 256)
+
+
+def widths(size: int, channels: int) -> list[int]:
+    """Of the layers at size, size / 2, ..., 4 pixels: n, 2 n, 4 n, 8 n, 8 n, ... (the authors' code)."""
+    return [channels * min(8, 2**i) for i in range(size.bit_length() - 2)]
+
+
+class Affine(nn.Module):
+    """γ(e) x + β(e), channel by channel, by two small perceptrons. Begins as the identity."""
+
+    def __init__(self, given: int, channels: int):
+        super().__init__()
+        self.gamma, self.beta = (
+            nn.Sequential(nn.Linear(given, channels), nn.ReLU(), nn.Linear(channels, channels)) for _ in "γβ"
+        )
+        for net, start in ((self.gamma, 1.0), (self.beta, 0.0)):
+            nn.init.zeros_(net[2].weight)
+            nn.init.constant_(net[2].bias, start)
+
+    def forward(self, x: Tensor, e: Tensor) -> Tensor:
+        gamma, beta = (net(e)[..., None, None].to(x.dtype) for net in (self.gamma, self.beta))
+        return torch.addcmul(beta, gamma, x)
+
+
+class Fusion(nn.Module):
+    """Affine and rectify, twice, then a convolution."""
+
+    def __init__(self, given: int, inputs: int, outputs: int):
+        super().__init__()
+        self.first, self.second = Affine(given, inputs), Affine(given, inputs)
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+
+    def forward(self, x: Tensor, e: Tensor) -> Tensor:
+        x = F.leaky_relu(self.first(x, e), 0.2)
+        return self.conv(F.leaky_relu(self.second(x, e), 0.2))
+
+
+class UpBlock(nn.Module):
+    """Twice as large, two fusions, a shortcut."""
+
+    def __init__(self, given: int, inputs: int, outputs: int):
+        super().__init__()
+        self.fuse = nn.ModuleList([Fusion(given, inputs, outputs), Fusion(given, outputs, outputs)])
+        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.gain = nn.Parameter(torch.zeros(1))  # the block begins as its shortcut
+
+    def forward(self, x: Tensor, e: Tensor) -> Tensor:
+        x = F.interpolate(x, scale_factor=2)
+        y = x
+        for fuse in self.fuse:
+            y = fuse(y, e)
+        return self.shortcut(x) + self.gain * y
+
+
+class Generator(nn.Module):
+    """Noise [B, Z] and sentences [B, E] to pictures [B, C, size, size] in [-1, 1]."""
+
+    def __init__(self, noise: int, words: int, channels: int, size: int, colours: int):
+        super().__init__()
+        up = widths(size, channels)[::-1]
+        self.start = nn.Linear(noise, up[0] * 16)
+        self.blocks = nn.ModuleList(UpBlock(noise + words, i, o) for i, o in itertools.pairwise(up))
+        self.end = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(channels, colours, 3, padding=1), nn.Tanh())
+
+    def forward(self, z: Tensor, e: Tensor) -> Tensor:
+        x = self.start(z).view(len(z), -1, 4, 4).contiguous(memory_format=torch.channels_last)
+        both = torch.cat([z, e.to(z.dtype)], 1)
+        for block in self.blocks[:-1]:
+            x = block(x, both)
+        return self.end(self.blocks[-1](x, both))
+
+
+class DownBlock(nn.Module):
+    """Half as large: two convolutions beside a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.LeakyReLU(0.2),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.LeakyReLU(0.2),
+        )  # fmt: skip
+        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.gain = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(self.shortcut(x), 2) + self.gain * self.body(x)
+
+
+class Discriminator(nn.Module):
+    """Pictures to features [B, F, 4, 4], and those with sentences to logits [B, 1, 1, 1]."""
+
+    def __init__(self, words: int, channels: int, size: int, colours: int):
+        super().__init__()
+        down = widths(size, channels)
+        self.first = nn.Conv2d(colours, channels, 3, padding=1)
+        self.blocks = nn.Sequential(*[DownBlock(i, o) for i, o in itertools.pairwise(down)])
+        self.joint = nn.Sequential(
+            nn.Conv2d(down[-1] + words, 2 * channels, 3, padding=1, bias=False), nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * channels, 1, 4, bias=False),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(self.first(x))
+
+    def match(self, features: Tensor, e: Tensor) -> Tensor:
+        e = e.to(features.dtype)[..., None, None].expand(-1, -1, *features.shape[2:])
+        return self.joint(torch.cat([features, e], 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    """DF-GAN (Tao et al. 2022)"""
+
+    size: int = 256  # 32, 64, 128 or 256
+    batch_size: int = 24  # the authors' code for CUB at 256 px: 24 to 32
+    channels: int = 32  # n: layers of G and D have n to 8 n, as in the authors' code
+    noise: int = 100  # numbers of z, the authors' code
+    words: int = 256  # numbers of e, as AttnGAN's encoder has
+    text_steps: int = 3000  # first so many updates train the text encoder; then it is frozen
+    text_rate: float = 3e-4  # step size of those updates; 1e-3 starts ten times as slowly
+    learning_rate: float = 1e-4  # of G, as published
+    rate_D: float = 4e-4  # of D, as published
+    matching: bool = True  # pictures with wrong captions count as false; off: for comparison
+    penalty_k: float = 2.0  # k of the gradient penalty, as published
+    penalty_p: float = 6.0  # p, as published
+    penalty_every: int = 1  # updates between two penalties, which then weigh so much more
+    steps: int = 220_000  # 600 epochs of CUB's 8,855 pictures in batches of 24
+    ema: float = 0.999  # of G
+
+
+class DFGAN(Task):
+    Config, data, takes, exported = Config, "captions", "text", ("text", "G")
+
+    def __init__(self, config: Config, info: DataInfo):
+        super().__init__(config, info)
+        c, colours = config, info.channels["image"]
+        if c.size not in SIZES:
+            raise UserError(f"DF-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
+        self.noise_shape = (c.noise,)
+        self.reads = Words(info.vocabulary)
+        self.text = TextEncoder(len(info.vocabulary), c.words)
+        self.sight, self.contrast = PictureEncoder(colours, c.words), Contrast()
+        self.G = Generator(c.noise, c.words, c.channels, c.size, colours)
+        self.D = Discriminator(c.words, c.channels, c.size, colours)
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        c, texts = self.config, [self.text, self.sight, self.contrast]
+        pairs = dict(betas=(0.9, 0.98), fused=True)
+        gan = dict(betas=(0.0, 0.9), fused=True)  # as published
+        return {
+            "text": torch.optim.Adam([p for net in texts for p in net.parameters()], c.text_rate, **pairs),
+            "G": torch.optim.Adam(self.G.parameters(), c.learning_rate, **gan),
+            "D": torch.optim.Adam(self.D.parameters(), c.rate_D, **gan),
+        }
+
+    def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
+        c, x = self.config, batch["image"]
+        told = self.reads(batch["caption"]).to(x.device)
+        if t < c.text_steps:
+            contrast = self.contrast(self.sight(x), self.text(told))
+            update("text", contrast)
+            return {"contrast": contrast.detach()}
+        with torch.no_grad():
+            e, wrong = self.text(told).float(), self.text(self.reads(batch["wrong"]).to(x.device)).float()
+        z = torch.randn(len(x), c.noise, device=x.device)
+        fake = self.G(z, e)
+
+        seen = self.D(torch.cat([x, fake.detach().to(x.dtype)]))
+        real_seen, fake_seen = seen.split(len(x))
+        real = F.relu(1 - self.D.match(real_seen, e)).mean()
+        false = F.relu(1 + self.D.match(fake_seen, e)).mean()
+        if c.matching:
+            false = (false + F.relu(1 + self.D.match(real_seen, wrong)).mean()) / 2
+        loss_D = real + false
+        penalty = self.penalty(x, e) if t % c.penalty_every == 0 else loss_D.new_zeros(())
+        update("D", loss_D + c.penalty_every * penalty)  # eq. 3
+
+        loss_G = -self.D.match(self.D(fake), e).mean()
+        update("G", loss_G)
+        logs = {"D_real": real, "D_false": false, "penalty": penalty, "G": loss_G}
+        return {name: value.detach() for name, value in logs.items()}
+
+    def penalty(self, x: Tensor, e: Tensor) -> Tensor:
+        """k E[(|∇ₓ D(x, e)| + |∇ₑ D(x, e)|)ᵖ], in float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            x, e = x.detach().float().requires_grad_(), e.detach().float().requires_grad_()
+            logits = self.D.match(self.D(x), e)
+            by_x, by_e = torch.autograd.grad(logits.sum(), (x, e), create_graph=True)
+            norm = torch.cat([by_x.flatten(1), by_e], 1).norm(dim=1)
+            return self.config.penalty_k * norm.pow(self.config.penalty_p).mean()
+
+    def generate(self, inputs: Tensor, captions: list[str]) -> Tensor:
+        """Noise [B, Z] and one caption each to pictures [B, C, size, size] in [-1, 1]."""
+        return self.G(inputs, self.text(self.reads(captions).to(inputs.device)).float())
+
+    @classmethod
+    def tiny(cls) -> Config:
+        return Config(
+            size=32, channels=4, noise=4, words=16, batch_size=2, steps=5, text_steps=1, ema=0.0,
+            mixed_precision="no",
+        )  # fmt: skip

@@ -1,0 +1,139 @@
+"""Sentences to vectors: the words that a model knows, and an encoder trained with pictures.
+
+The encoder learns from captions alone: to find each picture's caption in the batch and each caption's picture
+(Radford et al. 2021, arXiv 2103.00020, figure 3); then it stays as it is while a generator learns from it.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PAD, UNKNOWN, START = 0, 1, 2  # numbers of the first three pieces of every vocabulary
+LENGTH = 48  # pieces of a sentence; of the flowers' captions 1 in 3,000 has more
+LONGEST = 10_000  # characters looked at
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was understood of a text."""
+
+    pieces: list[int]  # numbers, START first, at most LENGTH
+    known: list[str]  # words of the vocabulary
+    unknown: list[str]  # words that are not, spelt with letters or left out
+    cut: bool  # whether the end was left out
+
+    @property
+    def note(self) -> str:
+        """A sentence for the user; empty where everything was understood."""
+        parts = []
+        if self.unknown:
+            share = len(self.unknown) / (len(self.known) + len(self.unknown))
+            different = list(dict.fromkeys(self.unknown))
+            shown = ", ".join(different[:5]) + (", ..." if len(different) > 5 else "")
+            parts.append(f"{share:.0%} of the words are not known to the model ({shown})")
+        if not self.known and not self.unknown:
+            parts.append("the text has no words, so the picture may show anything")
+        if self.cut:
+            parts.append(f"only the first {LENGTH - 1} words or so were read")
+        return "; ".join(parts)
+
+
+class Words:
+    """Text to numbers with a fixed vocabulary (WordPiece, by the tokenizers package)."""
+
+    def __init__(self, vocabulary: tuple[str, ...]):
+        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+        numbers = {piece: number for number, piece in enumerate(vocabulary)}
+        self.vocabulary = vocabulary
+        self.tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
+        steps = [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+        self.tokenizer.normalizer = normalizers.Sequence(steps)
+        self.tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+
+    def read(self, text: str) -> Reading:
+        """Any text: small letters, no accents; punctuation is no word."""
+        encoded = self.tokenizer.encode(text[:LONGEST])
+        words: dict[int, tuple[str, bool]] = {}
+        cleaned = self.tokenizer.normalizer.normalize_str(text[:LONGEST])
+        spans = self.tokenizer.pre_tokenizer.pre_tokenize_str(cleaned)
+        for piece, number, place in zip(encoded.tokens, encoded.ids, encoded.word_ids, strict=True):
+            word = spans[place][0]
+            whole = number != UNKNOWN and piece == word
+            words[place] = word, whole and words.get(place, ("", True))[1]
+        said = [
+            (word, whole)
+            for word, whole in words.values()
+            if any(c.isalnum() for c in word) or not (whole or word.isascii())  # no commas, but emoji
+        ]
+        pieces = [START, *encoded.ids]
+        return Reading(
+            pieces[:LENGTH],
+            [word for word, whole in said if whole],
+            [word for word, whole in said if not whole],
+            len(pieces) > LENGTH or len(text) > LONGEST,
+        )
+
+    def __call__(self, texts: list[str]) -> Tensor:
+        """[B, LENGTH] int64, padded with PAD."""
+        rows = [self.read(text).pieces for text in texts]
+        return torch.tensor([row + [PAD] * (LENGTH - len(row)) for row in rows])
+
+
+class TextEncoder(nn.Module):
+    """A small transformer (Vaswani et al. 2017): pieces [B, T] to sentences [B, width]."""
+
+    def __init__(self, pieces: int, width: int = 256, depth: int = 3, heads: int = 4):
+        super().__init__()
+        self.pieces = nn.Embedding(pieces, width, padding_idx=PAD)
+        self.places = nn.Parameter(0.02 * torch.randn(LENGTH, width))
+        layer = nn.TransformerEncoderLayer(
+            width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, depth, nn.LayerNorm(width), enable_nested_tensor=False)
+        self.out = nn.Linear(width, width)
+        nn.init.normal_(self.pieces.weight, std=0.5)  # 0.02 learns nothing for hundreds of updates
+        with torch.no_grad():
+            self.pieces.weight[PAD] = 0
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        length = int((numbers != PAD).sum(1).max())  # nothing is computed for places that all leave empty
+        numbers = numbers[:, :length]
+        x = self.pieces(numbers) + self.places[:length]
+        x = self.layers(x, src_key_padding_mask=numbers == PAD)
+        said = (numbers != PAD).unsqueeze(2)
+        return self.out((x * said).sum(1) / said.sum(1))
+
+
+class PictureEncoder(nn.Module):
+    """Pictures [B, C, H, W], brought to 64 px, to [B, width]: what the captions are learned against."""
+
+    def __init__(self, colours: int, width: int = 256, channels: int = 32):
+        super().__init__()
+        c, layers = channels, []
+        for inputs, outputs in ((colours, c), (c, 2 * c), (2 * c, 4 * c), (4 * c, 8 * c)):
+            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.GroupNorm(8, outputs), nn.LeakyReLU(0.2, True)]
+        self.layers = nn.Sequential(*layers, nn.Flatten(2))
+        self.out = nn.Linear(8 * c * 16, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.interpolate(x, (64, 64), mode="bilinear", antialias=True) if x.shape[-1] != 64 else x
+        return self.out(self.layers(x).flatten(1))
+
+
+class Contrast(nn.Module):
+    """The symmetric loss of pairs in a batch, with its temperature, at most 100 (Radford et al. 2021)."""
+
+    def __init__(self):
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def forward(self, pictures: Tensor, sentences: Tensor) -> Tensor:
+        """[B, width] both; row i belongs to row i."""
+        pictures, sentences = F.normalize(pictures.float(), dim=1), F.normalize(sentences.float(), dim=1)
+        logits = self.log_scale.exp().clamp(max=100) * pictures @ sentences.T
+        truth = torch.arange(len(logits), device=logits.device)
+        return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
