@@ -52,8 +52,9 @@ def main(settings: Settings) -> None:
     tasks = {name: read_model(locate(name)) for name in settings.models}
     for direction, source, target in (("AtoB", 0, 1), ("BtoA", 1, 0)):
         real = frechet.described(test[target].split(16), net)
-        copied, known = (frechet.described(x.split(16), net) for x in (test[source], train[target]))
-        chosen = torch.randperm(len(known), generator=torch.Generator().manual_seed(0))[: len(copied)]
+        chosen = torch.randperm(len(train[target]), generator=torch.Generator().manual_seed(0))
+        known = train[target][chosen[: len(test[source])]]
+        copied, known = (frechet.described(x.split(16), net) for x in (test[source], known))
         rows, shown = {"input copied": copied}, {"input": test[source][:SHOWN]}
         for name, task in tasks.items():
             if direction in task.directions:
@@ -64,7 +65,7 @@ def main(settings: Settings) -> None:
                 made = torch.cat(parts)
                 rows[f"{name} ({1000 * seconds:.0f} ms a picture)"] = frechet.described(made.split(16), net)
                 shown[Path(name).name] = made[:SHOWN]
-        rows["real, of the training set"] = known[chosen]
+        rows["real, of the training set"] = known
         print(
             f"\n{direction}: {len(copied)} translated against {len(real)} real, {title}, {settings.size} px\n"
         )

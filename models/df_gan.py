@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from translate.config import RunConfig
 from translate.task import DataInfo, Task, UserError
-from translate.text import Contrast, PictureEncoder, TextEncoder, Words
+from translate.text import Pairing, TextEncoder, Words
 
 SIZES = (32, 64, 128, 256)
 
@@ -166,16 +166,16 @@ class DFGAN(Task):
         self.noise_shape = (c.noise,)
         self.reads = Words(info.vocabulary)
         self.text = TextEncoder(len(info.vocabulary), c.words)
-        self.sight, self.contrast = PictureEncoder(colours, c.words), Contrast()
+        self.pairing = Pairing(colours, c.words)
         self.G = Generator(c.noise, c.words, c.channels, c.size, colours)
         self.D = Discriminator(c.words, c.channels, c.size, colours)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        c, texts = self.config, [self.text, self.sight, self.contrast]
+        c, texts = self.config, [*self.text.parameters(), *self.pairing.parameters()]
         pairs = dict(betas=(0.9, 0.98), fused=True)
         gan = dict(betas=(0.0, 0.9), fused=True)  # as published
         return {
-            "text": torch.optim.Adam([p for net in texts for p in net.parameters()], c.text_rate, **pairs),
+            "text": torch.optim.Adam(texts, c.text_rate, **pairs),
             "G": torch.optim.Adam(self.G.parameters(), c.learning_rate, **gan),
             "D": torch.optim.Adam(self.D.parameters(), c.rate_D, **gan),
         }
@@ -184,7 +184,7 @@ class DFGAN(Task):
         c, x = self.config, batch["image"]
         told = self.reads(batch["caption"]).to(x.device)
         if t < c.text_steps:
-            contrast = self.contrast(self.sight(x), self.text(told))
+            contrast = self.pairing(x, self.text(told))
             update("text", contrast)
             return {"contrast": contrast.detach()}
         with torch.no_grad():

@@ -59,7 +59,7 @@ def test_the_text_comes_first_and_alone(task):
     task.step(batch(), 0, lambda name, loss: updates.append((name, loss.item())))
     assert [name for name, _ in updates] == ["text"]
     b = batch()
-    expected = task.contrast(task.sight(b["image"]), task.text(task.reads(b["caption"])))
+    expected = task.pairing(b["image"], task.text(task.reads(b["caption"])))
     assert updates[0][1] == pytest.approx(expected.item())
 
 

@@ -124,6 +124,17 @@ class PictureEncoder(nn.Module):
         return self.out(self.layers(x).flatten(1))
 
 
+class Pairing(nn.Module):
+    """What sentences are learned against: a picture encoder and the contrast of both."""
+
+    def __init__(self, colours: int, width: int):
+        super().__init__()
+        self.sight, self.contrast = PictureEncoder(colours, width), Contrast()
+
+    def forward(self, pictures: Tensor, sentences: Tensor) -> Tensor:
+        return self.contrast(self.sight(pictures), sentences)
+
+
 class Contrast(nn.Module):
     """The symmetric loss of pairs in a batch, with its temperature, at most 100 (Radford et al. 2021)."""
 

@@ -1,0 +1,165 @@
+"""GAN-CLS and GAN-INT: a DCGAN that draws what a sentence says (Reed et al. 2016, arXiv 1605.05396).
+
+    L_D = -E[log D(x, t)] - ½ E[log(1 - D(x, t̂))] - ½ E[log(1 - D(G(z, t), t))]          (algorithm 1)
+    L_G = -E[log D(G(z, t), t)]                                                  (line 12, minimised)
+
+x is a real picture, t its sentence, t̂ that of another picture: D must see whether the two belong together,
+not only whether the picture is real. `--interpolate` (GAN-INT, eq. 5) also trains G on sentences between two,
+β t₁ + (1 - β) t₂. D and G have the layers of DCGAN; the sentence is squeezed to 128 numbers and joins the
+noise in G, and the 4 x 4 maps in D.
+
+β t₁ + (1 - β) t₂. D and G have DCGAN's layers; the sentence is squeezed to 128 numbers and joins the
+instead of from a character network trained on class labels.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.common.layers import init_normal
+from translate.config import RunConfig
+from translate.task import DataInfo, Task, UserError
+from translate.text import Pairing, TextEncoder, Words
+
+
+def squeeze(words: int, said: int) -> nn.Module:
+    """A sentence [B, words] to [B, said]: a dense layer, leaky (section 4.1)."""
+    return nn.Sequential(nn.Linear(words, said), nn.LeakyReLU(0.2, True))
+
+
+class Generator(nn.Module):
+    """Noise [B, Z] and sentences [B, E] to pictures [B, C, size, size] in [-1, 1]: 4 px, then doubled."""
+
+    def __init__(self, noise: int, words: int, said: int, channels: int, size: int, colours: int):
+        super().__init__()
+        self.squeeze = squeeze(words, said)
+        width, layers = channels * size // 8, []
+        layers += [
+            nn.ConvTranspose2d(noise + said, width, 4, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(True),
+        ]
+        while width > channels:
+            layers += [nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=False)]
+            layers += [nn.BatchNorm2d(width // 2), nn.ReLU(True)]
+            width //= 2
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(width, colours, 4, 2, 1), nn.Tanh())
+
+    def forward(self, z: Tensor, e: Tensor) -> Tensor:
+        x = torch.cat([z, self.squeeze(e)], 1)[..., None, None]
+        return self.layers(x.contiguous(memory_format=torch.channels_last))
+
+
+class Discriminator(nn.Module):
+    """Pictures to maps [B, F, 4, 4]; `match` gives the logits [B] of maps and sentences together."""
+
+    def __init__(self, words: int, said: int, channels: int, size: int, colours: int):
+        super().__init__()
+        self.squeeze = squeeze(words, said)
+        width, layers = channels, [nn.Conv2d(colours, channels, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+        for _ in range(size.bit_length() - 4):  # down to 4 px
+            layers += [nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False)]
+            layers += [nn.BatchNorm2d(2 * width), nn.LeakyReLU(0.2, True)]
+            width *= 2
+        self.layers = nn.Sequential(*layers)
+        self.joint = nn.Sequential(
+            nn.Conv2d(width + said, width, 1, bias=False), nn.BatchNorm2d(width), nn.LeakyReLU(0.2, True),
+            nn.Conv2d(width, 1, 4),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+    def match(self, maps: Tensor, e: Tensor) -> Tensor:
+        said = self.squeeze(e).to(maps.dtype)[..., None, None].expand(-1, -1, *maps.shape[2:])
+        return self.joint(torch.cat([maps, said], 1)).flatten()
+
+
+def told_apart(real: Tensor, mismatched: Tensor | None, fake: Tensor, smooth: float = 1.0) -> Tensor:
+    """L_D from logits. smooth: the aim for real pictures, e.g. 0.9 (one-sided: never for fakes)."""
+    right = smooth * F.softplus(-real).mean() + (1 - smooth) * F.softplus(real).mean()
+    false = F.softplus(fake).mean()
+    return right + (false if mismatched is None else (F.softplus(mismatched).mean() + false) / 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    """GAN-CLS (Reed et al. 2016)"""
+
+    size: int = 64  # section 5
+    batch_size: int = 64  # section 5
+    channels: int = 64  # of the layers at half of the size, DCGAN
+    noise: int = 100  # numbers of z, section 5
+    words: int = 256  # numbers of a sentence
+    said: int = 128  # of a squeezed sentence, section 4.1
+    text_steps: int = 3000  # first so many updates train the text encoder; then it is frozen
+    text_rate: float = 3e-4  # step size of those updates; 1e-3 starts ten times as slowly
+    matching: bool = True  # pictures with wrong captions count as false; off: for comparison
+    interpolate: bool = False  # GAN-INT: also draw sentences between two, β = 0.5 (section 4.3)
+    smooth: float = 1.0  # aim of D for real pictures, e.g. 0.9 (Salimans et al. 2016)
+    beta1: float = 0.5  # Adam's first moment, section 5
+    steps: int = 80_000  # 600 epochs of CUB's 8,855 pictures, section 5
+
+
+class GANCLS(Task):
+    Config, data, takes, exported = Config, "captions", "text", ("text", "G")
+
+    def __init__(self, config: Config, info: DataInfo):
+        super().__init__(config, info)
+        c, colours = config, info.channels["image"]
+        if c.size not in (16, 32, 64, 128):
+            raise UserError(f"GAN-CLS draws 16, 32, 64 or 128 px, not --size {c.size}")
+        self.noise_shape = (c.noise,)
+        self.reads = Words(info.vocabulary)
+        self.text, self.pairing = TextEncoder(len(info.vocabulary), c.words), Pairing(colours, c.words)
+        self.G = Generator(c.noise, c.words, c.said, c.channels, c.size, colours)
+        self.D = Discriminator(c.words, c.said, c.channels, c.size, colours)
+        init_normal(self.G)
+        init_normal(self.D)
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        c, texts = self.config, [*self.text.parameters(), *self.pairing.parameters()]
+        adam = dict(lr=c.learning_rate, betas=(c.beta1, 0.999), fused=True)
+        return {
+            "text": torch.optim.Adam(texts, c.text_rate, fused=True),
+            "G": torch.optim.Adam(self.G.parameters(), **adam),
+            "D": torch.optim.Adam(self.D.parameters(), **adam),
+        }
+
+    def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
+        c, x = self.config, batch["image"]
+        told = self.reads(batch["caption"]).to(x.device)
+        if t < c.text_steps:
+            contrast = self.pairing(x, self.text(told))
+            update("text", contrast)
+            return {"contrast": contrast.detach()}
+        with torch.no_grad():
+            e, wrong = self.text(told).float(), self.text(self.reads(batch["wrong"]).to(x.device)).float()
+        fake = self.G(torch.randn(len(x), c.noise, device=x.device), e)
+
+        seen = self.D(x)
+        mismatched = self.D.match(seen, wrong) if c.matching else None
+        false = self.D.match(self.D(fake.detach()), e)
+        loss_D = told_apart(self.D.match(seen, e), mismatched, false, c.smooth)
+        update("D", loss_D)
+
+        loss_G = F.softplus(-self.D.match(self.D(fake), e)).mean()
+        if c.interpolate:
+            between = (e + e.roll(1, 0)) / 2
+            drawn = self.G(torch.randn(len(x), c.noise, device=x.device), between)
+            loss_G = loss_G + F.softplus(-self.D.match(self.D(drawn), between)).mean()
+        update("G", loss_G)
+        return {"D": loss_D.detach(), "G_fool": loss_G.detach()}
+
+    def generate(self, inputs: Tensor, captions: list[str]) -> Tensor:
+        """Noise [B, Z] and one caption each to pictures [B, C, size, size] in [-1, 1]."""
+        return self.G(inputs, self.text(self.reads(captions).to(inputs.device)).float())
+
+    @classmethod
+    def tiny(cls) -> Config:
+        return Config(
+            size=16, channels=4, noise=4, words=16, said=4, batch_size=2, steps=3, text_steps=1,
+            mixed_precision="no",
+        )  # fmt: skip
