@@ -180,7 +180,7 @@ def test_draw_and_see(page):
     across, down = box["x"] + box["width"] / 3, box["y"] + box["height"] / 3
     page.mouse.move(across, down)
     page.mouse.down()
-    page.mouse.move(across + 80, down + 60, steps=8)
+    page.mouse.move(across + 80, down + 60, steps=2)  # each is drawn by software here
     page.mouse.up()
     result(page, (512, 512))
 

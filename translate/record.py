@@ -97,7 +97,7 @@ def bf16_psnr(task: Task, batch: dict, device: torch.device) -> float | None:
 
     Inference takes the fast path where this is high enough. None where nothing is translated.
     """
-    if task.takes != "image":
+    if task.takes != "image" or not batch.keys() & {"a", "low"}:
         return None
     task.eval()
     batch, found = to_device(batch, device), []
