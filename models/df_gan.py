@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate.config import RunConfig
-from translate.task import DataInfo, Task, UserError
-from translate.text import Pairing, TextEncoder, Words
+from translate.task import DataInfo, UserError
+from translate.text import FromText
 
 SIZES = (32, 64, 128, 256)
 
@@ -155,40 +155,31 @@ class Config(RunConfig):
     ema: float = 0.999  # of G
 
 
-class DFGAN(Task):
-    Config, data, takes, exported = Config, "captions", "text", ("text", "G")
+class DFGAN(FromText):
+    Config, exported = Config, ("text", "G")
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
         c, colours = config, info.channels["image"]
         if c.size not in SIZES:
             raise UserError(f"DF-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
-        self.noise_shape = (c.noise,)
-        self.reads = Words(info.vocabulary)
-        self.text = TextEncoder(len(info.vocabulary), c.words)
-        self.pairing = Pairing(colours, c.words)
         self.G = Generator(c.noise, c.words, c.channels, c.size, colours)
         self.D = Discriminator(c.words, c.channels, c.size, colours)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        c, texts = self.config, [*self.text.parameters(), *self.pairing.parameters()]
-        pairs = dict(betas=(0.9, 0.98), fused=True)
+        c = self.config
         gan = dict(betas=(0.0, 0.9), fused=True)  # as published
         return {
-            "text": torch.optim.Adam(texts, c.text_rate, **pairs),
+            "text": self.text_optimizer(),
             "G": torch.optim.Adam(self.G.parameters(), c.learning_rate, **gan),
             "D": torch.optim.Adam(self.D.parameters(), c.rate_D, **gan),
         }
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x = self.config, batch["image"]
-        told = self.reads(batch["caption"]).to(x.device)
         if t < c.text_steps:
-            contrast = self.pairing(x, self.text(told))
-            update("text", contrast)
-            return {"contrast": contrast.detach()}
-        with torch.no_grad():
-            e, wrong = self.text(told).float(), self.text(self.reads(batch["wrong"]).to(x.device)).float()
+            return self.learn_text(batch, update)
+        e, wrong = self.sentences(batch["caption"]), self.sentences(batch["wrong"])
         z = torch.randn(len(x), c.noise, device=x.device)
         fake = self.G(z, e)
 
@@ -218,7 +209,7 @@ class DFGAN(Task):
 
     def generate(self, inputs: Tensor, captions: list[str]) -> Tensor:
         """Noise [B, Z] and one caption each to pictures [B, C, size, size] in [-1, 1]."""
-        return self.G(inputs, self.text(self.reads(captions).to(inputs.device)).float())
+        return self.G(inputs, self.sentences(captions))
 
     @classmethod
     def tiny(cls) -> Config:

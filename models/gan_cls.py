@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from models.common.layers import init_normal
 from translate.config import RunConfig
-from translate.task import DataInfo, Task, UserError
-from translate.text import Pairing, TextEncoder, Words
+from translate.task import DataInfo, UserError
+from translate.text import FromText
 
 
 def squeeze(words: int, said: int) -> nn.Module:
@@ -103,40 +103,33 @@ class Config(RunConfig):
     steps: int = 80_000  # 600 epochs of CUB's 8,855 pictures, section 5
 
 
-class GANCLS(Task):
-    Config, data, takes, exported = Config, "captions", "text", ("text", "G")
+class GANCLS(FromText):
+    Config, exported = Config, ("text", "G")
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
         c, colours = config, info.channels["image"]
         if c.size not in (16, 32, 64, 128):
             raise UserError(f"GAN-CLS draws 16, 32, 64 or 128 px, not --size {c.size}")
-        self.noise_shape = (c.noise,)
-        self.reads = Words(info.vocabulary)
-        self.text, self.pairing = TextEncoder(len(info.vocabulary), c.words), Pairing(colours, c.words)
         self.G = Generator(c.noise, c.words, c.said, c.channels, c.size, colours)
         self.D = Discriminator(c.words, c.said, c.channels, c.size, colours)
         init_normal(self.G)
         init_normal(self.D)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        c, texts = self.config, [*self.text.parameters(), *self.pairing.parameters()]
+        c = self.config
         adam = dict(lr=c.learning_rate, betas=(c.beta1, 0.999), fused=True)
         return {
-            "text": torch.optim.Adam(texts, c.text_rate, fused=True),
+            "text": self.text_optimizer(),
             "G": torch.optim.Adam(self.G.parameters(), **adam),
             "D": torch.optim.Adam(self.D.parameters(), **adam),
         }
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x = self.config, batch["image"]
-        told = self.reads(batch["caption"]).to(x.device)
         if t < c.text_steps:
-            contrast = self.pairing(x, self.text(told))
-            update("text", contrast)
-            return {"contrast": contrast.detach()}
-        with torch.no_grad():
-            e, wrong = self.text(told).float(), self.text(self.reads(batch["wrong"]).to(x.device)).float()
+            return self.learn_text(batch, update)
+        e, wrong = self.sentences(batch["caption"]), self.sentences(batch["wrong"])
         fake = self.G(torch.randn(len(x), c.noise, device=x.device), e)
 
         seen = self.D(x)
@@ -155,7 +148,7 @@ class GANCLS(Task):
 
     def generate(self, inputs: Tensor, captions: list[str]) -> Tensor:
         """Noise [B, Z] and one caption each to pictures [B, C, size, size] in [-1, 1]."""
-        return self.G(inputs, self.text(self.reads(captions).to(inputs.device)).float())
+        return self.G(inputs, self.sentences(captions))
 
     @classmethod
     def tiny(cls) -> Config:

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from models import gan_cls
 from models.common.layers import init_normal
 from translate.config import RunConfig
-from translate.task import DataInfo, Task, UserError
-from translate.text import Pairing, TextEncoder, Words
+from translate.task import DataInfo, UserError
+from translate.text import FromText
 
 
 class Augmentation(nn.Module):
@@ -135,8 +135,8 @@ class Config(RunConfig):
     steps: int = 169_000  # text, Stage-I and 600 epochs of Stage-II
 
 
-class StackGAN(Task):
-    Config, data, takes = Config, "captions", "text"
+class StackGAN(FromText):
+    Config = Config
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
@@ -145,9 +145,6 @@ class StackGAN(Task):
             known = ", ".join(map(str, sizes))
             raise UserError(f"StackGAN of --sketch {c.sketch} draws {known} px, not --size {c.size}")
         self.two = c.size > c.sketch
-        self.noise_shape = (c.noise,)
-        self.reads = Words(info.vocabulary)
-        self.text, self.pairing = TextEncoder(len(info.vocabulary), c.words), Pairing(colours, c.words)
         self.augment_1 = Augmentation(c.words, c.given, c.augmentation)
         self.G_1 = StageI(c.noise, c.given, c.channels, colours, c.sketch)
         self.D_1 = gan_cls.Discriminator(c.words, c.said, c.channels_D, c.sketch, colours)
@@ -164,11 +161,11 @@ class StackGAN(Task):
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
 
-        def adam(*networks: nn.Module, rate: float = c.learning_rate) -> torch.optim.Optimizer:
+        def adam(*networks: nn.Module) -> torch.optim.Optimizer:
             learned = [p for network in networks for p in network.parameters()]
-            return torch.optim.Adam(learned, rate, betas=(c.beta1, 0.999), fused=True)
+            return torch.optim.Adam(learned, c.learning_rate, betas=(c.beta1, 0.999), fused=True)
 
-        found = {"text": adam(self.text, self.pairing, rate=c.text_rate)}
+        found = {"text": self.text_optimizer()}
         found |= {"G_1": adam(self.G_1, self.augment_1), "D_1": adam(self.D_1)}
         if self.two:
             found |= {"G_2": adam(self.G_2, self.augment_2), "D_2": adam(self.D_2)}
@@ -186,13 +183,9 @@ class StackGAN(Task):
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x = self.config, batch["image"]
-        told = self.reads(batch["caption"]).to(x.device)
         if t < c.text_steps:
-            contrast = self.pairing(x, self.text(told))
-            update("text", contrast)
-            return {"contrast": contrast.detach()}
-        with torch.no_grad():
-            phi, wrong = self.text(told).float(), self.text(self.reads(batch["wrong"]).to(x.device)).float()
+            return self.learn_text(batch, update)
+        phi, wrong = self.sentences(batch["caption"]), self.sentences(batch["wrong"])
         second = self.two and t >= c.text_steps + c.stage1_steps
         D, number = (self.D_2, 2) if second else (self.D_1, 1)
         real = x if second or not self.two else F.interpolate(x, (c.sketch, c.sketch), mode="area")
@@ -219,8 +212,7 @@ class StackGAN(Task):
 
     def generate(self, inputs: Tensor, captions: list[str]) -> Tensor:
         """Noise [B, Z] and one caption each to pictures [B, C, size, size] in [-1, 1]."""
-        phi = self.text(self.reads(captions).to(inputs.device)).float()
-        return self.draw(inputs, phi, self.two)[0]
+        return self.draw(inputs, self.sentences(captions), self.two)[0]
 
     @classmethod
     def tiny(cls) -> Config:

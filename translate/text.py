@@ -5,11 +5,15 @@ The encoder learns from captions alone: to find each picture's caption in the ba
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from translate.config import RunConfig
+from translate.task import DataInfo, Task
 
 PAD, UNKNOWN, START = 0, 1, 2  # numbers of the first three pieces of every vocabulary
 LENGTH = 48  # pieces of a sentence; of the flowers' captions 1 in 3,000 has more
@@ -148,3 +152,35 @@ class Contrast(nn.Module):
         logits = self.log_scale.exp().clamp(max=100) * pictures @ sentences.T
         truth = torch.arange(len(logits), device=logits.device)
         return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
+
+
+class FromText(Task):
+    """What methods that draw captions share: the first `text_steps` updates train the text encoder.
+
+    Their settings hold `words` (width of a sentence), `noise`, `text_steps` and `text_rate`.
+    """
+
+    data, takes = "captions", "text"
+
+    def __init__(self, config: RunConfig, info: DataInfo):
+        super().__init__(config, info)
+        self.noise_shape = (config.noise,)
+        self.reads = Words(info.vocabulary)
+        self.text = TextEncoder(len(info.vocabulary), config.words)
+        self.pairing = Pairing(info.channels["image"], config.words)
+
+    def text_optimizer(self) -> torch.optim.Optimizer:
+        learned = [*self.text.parameters(), *self.pairing.parameters()]
+        return torch.optim.Adam(learned, self.config.text_rate, fused=True)
+
+    def learn_text(self, batch: dict, update: Callable) -> dict[str, Tensor]:
+        """One update of the encoder: each picture finds its caption in the batch, and back."""
+        numbers = self.reads(batch["caption"]).to(batch["image"].device)
+        contrast = self.pairing(batch["image"], self.text(numbers))
+        update("text", contrast)
+        return {"contrast": contrast.detach()}
+
+    @torch.no_grad()
+    def sentences(self, captions: list[str]) -> Tensor:
+        """The frozen encoder's vectors [B, words], float32."""
+        return self.text(self.reads(captions).to(self.text.places.device)).float()
