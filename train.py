@@ -11,6 +11,7 @@ def main() -> None:
     from translate import machine
 
     machine.tune()
+    machine.use_cores()
     import torch
 
     import datasets

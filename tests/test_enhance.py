@@ -98,8 +98,8 @@ def test_mistakes_are_sentences(shelf, tmp_path, monkeypatch):
         enhance.enhance(shelf, "photo-x4", None)
     with pytest.raises(UserError, match="--task srgan"):
         enhance.enhance(shelf, None, str(photo(tmp_path / "a.png")))
-    monkeypatch.setattr(enhance, "LARGEST", 1000)
-    with pytest.raises(UserError, match="give a smaller picture"):
+    monkeypatch.setattr("translate.pipeline.LARGEST", 1000)
+    with pytest.raises(UserError, match="a.png: 90 × 60 px enlarged 4 times .* give a smaller picture"):
         enhance.forecast(shelf, "photo-x4", str(tmp_path / "a.png"))
     (tmp_path / "text.png").write_text("This is no picture.")
     with pytest.raises(UserError, match="text.png holds text"):

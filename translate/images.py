@@ -23,6 +23,7 @@ from translate.config import UserError
 
 MAX_BYTES = 512 << 20
 MAX_PIXELS = 128_000_000
+STRIP = 512  # rows turned into bytes at a time
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tiff"}
 # No EPS or PostScript (they run programs) and no formats without a signature (they would take any file).
 OPENED = "JPEG MPO PNG WEBP GIF TIFF BMP PPM AVIF HEIF JPEG2000".split()
@@ -36,7 +37,8 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 class Picture:
     """A decoded picture."""
 
-    tensor: Tensor  # float32 [1, C, H, W] in [-1, 1], C = 1 (grey) or 3 (RGB), as seen on white paper
+    tensor: Tensor  # [1, C, H, W] in [-1, 1], C = 1 (grey) or 3 (RGB), as seen on white paper; float32,
+    # or float16 where it is large and 8 bits are asked for
     alpha: Tensor | None = None  # [1, 1, H, W] in [0, 1]
     bits: int = 8  # per channel: 8 or 16
     format: str = "PNG"  # of the file it came from where we can write that, else PNG
@@ -305,15 +307,20 @@ def grid(tensors: list[Tensor], gap: int = 2) -> Tensor:
 
 def _quantised(tensor: Tensor, like: Picture | None, bits: int) -> np.ndarray:
     """[H, W, C] uint8 or uint16, C = 1 to 4, with the alpha of `like` where the tensor has none."""
-    x = tensor.detach().float().cpu()
-    x = x[None] if x.ndim == 3 else x
-    if like and like.alpha is not None and x.shape[1] in (1, 3):
-        alpha = like.alpha
-        if alpha.shape[-2:] != x.shape[-2:]:
-            alpha = F.interpolate(alpha, x.shape[-2:], mode="bilinear", antialias=True)
-        x = torch.cat([off_white(x, alpha), alpha * 2 - 1], 1)
-    values = x[0].add(1).mul_((2**bits - 1) / 2).round_().clamp_(0, 2**bits - 1).permute(1, 2, 0)
-    return np.ascontiguousarray(values.numpy().astype(np.uint8 if bits == 8 else np.uint16))
+    tensor = tensor.detach()[None] if tensor.ndim == 3 else tensor.detach()
+    alpha = like.alpha if like and tensor.shape[1] in (1, 3) else None
+    if alpha is not None and alpha.shape[-2:] != tensor.shape[-2:]:
+        alpha = F.interpolate(alpha, tensor.shape[-2:], mode="bilinear", antialias=True)
+    channels, height, width = tensor.shape[1:]
+    pixels = np.empty((height, width, channels + (alpha is not None)), np.uint8 if bits == 8 else np.uint16)
+    for top in range(0, height, STRIP):  # a large picture has no room beside it for float32 copies of itself
+        x = tensor[..., top : top + STRIP, :].float().cpu()
+        if alpha is not None:
+            covers = alpha[..., top : top + STRIP, :]
+            x = torch.cat([off_white(x, covers), covers * 2 - 1], 1)
+        values = x[0].add(1).mul_((2**bits - 1) / 2).round_().clamp_(0, 2**bits - 1)
+        pixels[top : top + STRIP] = values.permute(1, 2, 0).numpy()
+    return pixels
 
 
 def _profile(like: Picture | None, channels: int) -> bytes | None:

@@ -29,6 +29,8 @@ LEAST = 32  # smaller inputs are padded to this: below it a network's inner maps
 ENOUGH_DECIBELS = 40  # bf16 against fp32 on the trained weights, from config.json's "bf16_psnr"
 NOISE_BATCH = 16
 WHOLE_PIXELS = 2_000_000  # larger pictures go through the network in tiles
+ENLARGED_AT_ONCE = 768  # pixels, side of a tile of a network that enlarges: often enough to show progress
+LARGEST = 200_000_000  # pixels of a result
 
 
 def reflect(length: int, start: int, count: int) -> Tensor:
@@ -70,6 +72,8 @@ class Pipeline:
         elif translator and bf16 and Packed.available():
             self.engine = Packed(task)
         self.whole_pixels, self.core = WHOLE_PIXELS, tiling.CORE
+        if task.enlarges > 1:
+            self.whole_pixels, self.core = ENLARGED_AT_ONCE**2, ENLARGED_AT_ONCE
 
     @classmethod
     def from_pretrained(
@@ -179,6 +183,7 @@ class Pipeline:
         progress: called with (tiles done, tiles in all).
         """
         self.check("image", direction)
+        self.check_size(picture)
         known = self.task.info.channels
         channels = known["low"] if "low" in known else known["a" if direction == "AtoB" else "b"]
         x = images.with_channels(picture, channels)
@@ -188,10 +193,8 @@ class Pipeline:
             size = [max(1, round(side * scale)) for side in x.shape[-2:]]
             x = F.interpolate(x, size, mode="bicubic", antialias=True).clamp(-1, 1)
         x, window = pad(x, self.task.stride)
-        if self_ensemble:
-            y = self._ensemble(x, direction, seed, progress)
-        else:
-            y = self._generate(x, direction, seed, progress)
+        generate = self._ensemble if self_ensemble else self._generate
+        y = generate(x, direction, seed, progress, torch.float32 if picture.bits == 16 else torch.float16)
         grow = y.shape[-1] // x.shape[-1]  # 1, or the factor of a model that enlarges
         y = y[(..., *(slice(grow * cut.start, grow * cut.stop) for cut in window))]
         width, height = (grow * side for side in picture.size)
@@ -204,9 +207,11 @@ class Pipeline:
             alpha = F.interpolate(alpha, (height, width), mode="bicubic").clamp(0, 1)
         return dataclasses.replace(picture, tensor=y, alpha=alpha)
 
-    def _ensemble(self, x: Tensor, direction: str, seed: int, progress: Progress | None) -> Tensor:
+    def _ensemble(
+        self, x: Tensor, direction: str, seed: int, progress: Progress | None, large: torch.dtype
+    ) -> Tensor:
         """The mean over the eight symmetries of the square, each result turned back."""
-        total = torch.zeros(())
+        mean = None
         for way in range(8):
             axes = [axis for axis, bit in ((-1, 1), (-2, 2)) if way & bit]
             turned = x.flip(axes).transpose(-1, -2) if way & 4 else x.flip(axes)
@@ -215,12 +220,18 @@ class Pipeline:
                 if progress:
                     progress(before * of + done, 8 * of)
 
-            y = self._generate(turned, direction, seed, told)
-            total = total + (y.transpose(-1, -2) if way & 4 else y).flip(axes)
-        return total / 8
+            y = self._generate(turned, direction, seed, told, large)
+            y = (y.transpose(-1, -2) if way & 4 else y).flip(axes)
+            mean = y / 8 if mean is None else mean.add_(y, alpha=1 / 8)
+        return mean
 
-    def _generate(self, x: Tensor, direction: str, seed: int, progress: Progress | None) -> Tensor:
-        """[1, C, H, W] padded to the stride -> [1, C', gH, gW] on the CPU; in tiles where it is large."""
+    def _generate(
+        self, x: Tensor, direction: str, seed: int, progress: Progress | None, large: torch.dtype
+    ) -> Tensor:
+        """[1, C, H, W] padded to the stride -> [1, C', gH, gW] on the CPU.
+
+        In tiles where it is large; then, where the network enlarges, of type `large`.
+        """
 
         def generate(part: Tensor) -> Tensor:
             with self._inference():
@@ -245,8 +256,9 @@ class Pipeline:
                             generate,
                             x,
                             stride=stride,
-                            margin=min(margin, tiling.FARTHEST),
+                            margin=margin,
                             core=core,
+                            dtype=large if self.task.enlarges > 1 else torch.float32,
                             group_pixels=tiling.GROUP_PIXELS * (2 if self.bf16 else 1),
                             progress=progress,
                         )
@@ -300,6 +312,16 @@ class Pipeline:
         """What the model understood of a caption: `translate.text.Reading`."""
         self.check("text")
         return self.task.reads.read(caption)
+
+    def check_size(self, picture: Picture) -> None:
+        """Raises UserError where the result would be too large."""
+        (width, height), factor = picture.size, self.task.enlarges
+        if factor > 1 and factor**2 * width * height > LARGEST:
+            raise UserError(
+                f"{picture.name}: {width} × {height} px enlarged {factor} times are "
+                f"{factor**2 * width * height / 1e6:.0f} megapixels; the most is {LARGEST / 1e6:.0f}, "
+                "so give a smaller picture"
+            )
 
     def check(self, takes: str, direction: str | None = None) -> None:
         """Raises UserError where the model needs something else or does not translate in this direction."""

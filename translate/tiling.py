@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 CORE = 1024  # pixels a tile adds to the result, per side
-BLEND = 32  # pixels over which neighbours fade into each other, around each seam
+BLEND = 32  # pixels over which neighbours fade into each other, around each seam, where they may differ
 FARTHEST = 256  # context is cut here: a U-Net's receptive field is the whole picture
 GROUP_PIXELS = 4_500_000  # in step at once, context included; 64 float32 channels of them are 1.2 GB
 
@@ -188,21 +188,25 @@ def tiled(
     margin: int,
     core: int = CORE,
     group_pixels: int = GROUP_PIXELS,
+    dtype: torch.dtype = torch.float32,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """generate([1, C, H, W]) on tiles, put together to [1, C', gH, gW] on the CPU; g is 1 or the enlargement.
 
-    network: whose norms are shared. H and W: multiples of `stride`. margin: how far an output pixel sees.
+    network: whose norms are shared. H and W: multiples of `stride`. margin: how far an output pixel sees; it
+    is cut to FARTHEST. dtype: of the result; float16 halves its memory and is exact to 1/30 of a grey level.
     """
-    margin, blend = -(-(margin + BLEND // 2) // stride) * stride, BLEND // 2
+    exact = margin <= FARTHEST and not any(map(is_spatial_norm, network.modules()))  # nothing to blend
+    blend = 0 if exact else BLEND // 2
+    margin = -(-(min(margin, FARTHEST) + blend) // stride) * stride
     core = max(1, core // stride) * stride
     tiles = plan(*x.shape[-2:], core, margin)
     size = max((t.whole[0].stop - t.whole[0].start) * (t.whole[1].stop - t.whole[1].start) for t in tiles)
     shuffled = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0)).tolist()
     spread = sorted(shuffled[: max(1, group_pixels // size)])
     rest = [i for i in range(len(tiles)) if i not in spread]
-    out = weights = torch.empty(0)
-    done, known = 0, None
+    cores = [list({tile.core[axis].start: tile.core[axis] for tile in tiles}.values()) for axis in (0, 1)]
+    out, done, known = torch.empty(0), 0, None
     for members in [spread, *([i] for i in rest)]:
         step = InStep([tiles[i] for i in members], known)
         with step.norms_of(network):
@@ -211,27 +215,34 @@ def tiled(
                 tile = tiles[members[j]]
                 grow = y.shape[-1] // (tile.whole[1].stop - tile.whole[1].start)
                 if not out.numel():
-                    out = torch.zeros(1, y.shape[1], *(grow * side for side in x.shape[-2:]))
-                    weights = torch.zeros(1, 1, *out.shape[-2:])
-                place, part, weight = fade(tile, out.shape[-2:], grow, blend)
-                out[(..., *place)] += y[(..., *part)].float().cpu() * weight
-                weights[(..., *place)] += weight
+                    out = torch.zeros(1, y.shape[1], *(grow * side for side in x.shape[-2:]), dtype=dtype)
+                    fades = [fade(axis, grow, blend) for axis in cores]
+                both = [fades[axis][tile.core[axis].start] for axis in (0, 1)]
+                (rows, down), (columns, across) = both
+                first = [grow * whole.start for whole in tile.whole]
+                inner = [slice(p.start - f, p.stop - f) for (p, _), f in zip(both, first, strict=True)]
+                out[..., rows, columns] += y[(..., *inner)].float().cpu() * down[:, None] * across
                 done += 1
                 if progress:
                     progress(done, len(tiles))
         known = step.pooled if known is None else known
-    return out.div_(weights)
+    return out
 
 
-def fade(tile: Tile, size: tuple[int, int], grow: int, blend: int) -> tuple[list[slice], list[slice], Tensor]:
-    """Where a tile goes in the result, which part of it, and its weight there: 1, falling over the seams."""
-    place, part, ramps = [], [], []
-    for core, whole, length in zip(tile.core, tile.whole, size, strict=True):
-        start, stop = max(0, core.start - blend) * grow, min(length, (core.stop + blend) * grow)
-        place.append(slice(start, stop))
-        part.append(slice(start - whole.start * grow, stop - whole.start * grow))
-        position = torch.arange(start, stop) + 0.5
-        rise = (position - core.start * grow) / (2 * blend * grow) + 0.5 if core.start else torch.ones(1)
-        fall = (core.stop * grow - position) / (2 * blend * grow) + 0.5 if core.stop * grow < length else rise
-        ramps.append(torch.minimum(rise, fall).clamp(max=1).expand(stop - start))
-    return place, part, ramps[0][:, None] * ramps[1]
+def fade(cores: list[slice], grow: int, blend: int) -> dict[int, tuple[slice, Tensor]]:
+    """By the start of each core of one axis: where it goes in the result, and its weights there.
+
+    They are 1 and fall over the seams; the weights of all cores add up to 1 everywhere.
+    """
+    length = grow * cores[-1].stop
+    total, found = torch.zeros(length), {}
+    for core in cores:
+        place = slice(max(0, (core.start - blend) * grow), min(length, (core.stop + blend) * grow))
+        ramp, position = torch.ones(place.stop - place.start), torch.arange(place.start, place.stop) + 0.5
+        if blend and core.start:
+            ramp = ramp.minimum((position - core.start * grow) / (2 * blend * grow) + 0.5)
+        if blend and core.stop * grow < length:
+            ramp = ramp.minimum((core.stop * grow - position) / (2 * blend * grow) + 0.5)
+        total[place] += ramp
+        found[core.start] = place, ramp
+    return {start: (place, ramp / total[place]) for start, (place, ramp) in found.items()}

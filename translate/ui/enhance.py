@@ -6,7 +6,6 @@ from pathlib import Path
 
 import gradio as gr
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from translate import images
@@ -19,7 +18,6 @@ from translate.ui.shelf import Shelf, Stopped
 from translate.ui.translate import Made, is_picture, said, told
 
 TRIED = 96  # pixels, side of the square that is timed
-LARGEST = 128_000_000  # pixels of a result
 SHOWN = 4096  # longer side of the pictures in the slider
 measured: weakref.WeakKeyDictionary[Pipeline, float] = weakref.WeakKeyDictionary()
 LOOKS = {"faithful": 0, "sharp": 1, "fast": 2}  # in this order
@@ -62,19 +60,11 @@ def forecast(shelf: Shelf, model: str | None, source: str | None, ensemble: bool
     if not source or not model:
         return ""
     pipeline, factor = shelf.pipeline(model), scale(shelf.entry(model))
-    width, height = images.decode(source, name=Path(source).name).size
-    check_size(width, height, factor)
+    picture = images.decode(source, name=Path(source).name)
+    pipeline.check_size(picture)
+    width, height = picture.size
     seconds = seconds_per_pixel(pipeline) * width * height * (8 if ensemble else 1)
     return f"{width} × {height} → {factor * width} × {factor * height} px, about {told(seconds)}"
-
-
-def check_size(width: int, height: int, factor: int) -> None:
-    """Raises UserError where the result would be too large."""
-    if factor * width * factor * height > LARGEST:
-        raise UserError(
-            f"{width} × {height} px enlarged {factor} times are {factor * factor * width * height / 1e6:.0f} "
-            f"megapixels; the most is {LARGEST / 1e6:.0f}, so give a smaller picture"
-        )
 
 
 def enhance(
@@ -91,21 +81,19 @@ def enhance(
         raise UserError("There is no model that enlarges pictures here; train one with --task srgan.")
     pipeline, factor = shelf.pipeline(model), scale(shelf.entry(model))
     picture = images.decode(source, name=Path(source).name)
-    check_size(*picture.size, factor)
     start = time.perf_counter()
     result = pipeline.translate(picture, self_ensemble=ensemble, progress=progress)
     seconds = time.perf_counter() - start
     file = write(result, f"{Path(source).stem}-x{factor}.png")
     width, height = result.size
     shrink = min(1.0, SHOWN / max(result.size))
-    shown = (max(1, round(height * shrink)), max(1, round(width * shrink)))
-    before = F.interpolate(picture.tensor, shown, mode="bicubic", antialias=True).clamp(-1, 1)
-    after = result.tensor
-    if shrink < 1:
-        after = F.interpolate(after, shown, mode="bicubic", antialias=True).clamp(-1, 1)
+    shown = max(1, round(width * shrink)), max(1, round(height * shrink))
+    before, after = (
+        opaque(tensor).resize(shown, Image.BICUBIC) for tensor in (picture.tensor, result.tensor)
+    )
     note = f"{width} × {height} px in {told(seconds)}"
-    note += f"; shown at {shown[1]} × {shown[0]}, the download is whole" if shrink < 1 else ""
-    return Made(file, note, pair=(opaque(before), opaque(after)))
+    note += f"; shown at {shown[0]} × {shown[1]}, the download is whole" if shrink < 1 else ""
+    return Made(file, note, pair=(before, after))
 
 
 def opaque(tensor: torch.Tensor) -> Image.Image:
