@@ -1,6 +1,7 @@
 """Train the readers that judge generated pictures: `python -m benchmarks.readers --data emoji.zip`.
 
-emoji-style: which of the five styles of real emoji a picture is drawn in.
+From emoji.zip (or its folder), emoji-style: which of the five styles of real emoji a picture is drawn in.
+From `birds`, birds: the nine attributes of a drawn bird.
 """
 
 import sys
@@ -8,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "pretrained" / "readers"
+BATCH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    data: str  # emoji.zip, or its folder: {train,test}/{style}/NAME.png
+    data: str  # `birds`, or emoji.zip or its folder: {train,test}/{style}/NAME.png
     steps: int = 4000  # batches of 64
-    output: Path = FOLDER / "emoji-style.safetensors"
+    birds: int = 24_000  # drawn to learn from
+    output: Path | None = None  # default pretrained/readers/birds.safetensors or emoji-style.safetensors
 
 
 def everything(data, seed: int = 0):
@@ -46,10 +49,74 @@ def augmented(pictures, generator):
     return F.grid_sample(pictures - 1, grid, mode="bilinear", align_corners=False) + 1
 
 
+def flock(count: int, split: str, size: int):
+    """Birds uint8 [count, 3, size, size] and the number of each attribute's value {head: [count]}."""
+    import torch
+    from tqdm import tqdm
+
+    from datasets import birds
+
+    world = birds.load("images", size, split)
+    pictures = torch.empty(count, 3, size, size, dtype=torch.uint8)
+    for i in tqdm(range(count), unit=" birds"):
+        pictures[i] = torch.from_numpy(birds.draw(world.bird(i), size, "colour")).permute(2, 0, 1)
+    told = [world.attributes(i) for i in range(count)]
+    truth = {name: torch.tensor([v.index(t[name]) for t in told]) for name, v in birds.ATTRIBUTES.items()}
+    return pictures, truth
+
+
+def as_generated(pictures, generator):
+    """uint8 to [-1, 1], mirrored, softened and made noisy at random: generated birds are not crisp either."""
+    import torch
+    import torch.nn.functional as F
+
+    x = pictures.float() / 127.5 - 1
+    x = x.flip(3) if torch.rand((), generator=generator) < 0.5 else x
+    shape, size = (len(x), 1, 1, 1), x.shape[-1]
+    less = int(torch.randint(size // 2, size + 1, (), generator=generator))
+    soft = F.interpolate(F.interpolate(x, (less, less), mode="bilinear", antialias=True), x.shape[-2:])
+    share = torch.rand(shape, generator=generator)
+    noise = 0.2 * torch.rand(shape, generator=generator) * torch.randn(x.shape, generator=generator)
+    return x + share * (soft - x) + noise
+
+
+def birds_reader(settings: Settings) -> None:
+    import torch
+
+    from datasets.birds import ATTRIBUTES
+    from translate.metrics import reader as readers
+
+    pictures, truth = flock(settings.birds, "train", 128)
+    torch.manual_seed(0)
+    reader = readers.Reader(ATTRIBUTES, size=128)
+
+    def batch(t: int):
+        generator = torch.Generator().manual_seed(t)
+        chosen = torch.randint(len(pictures), (BATCH,), generator=generator)
+        return as_generated(pictures[chosen], generator), {k: v[chosen] for k, v in truth.items()}
+
+    readers.fit(reader, batch, settings.steps)
+    fresh, truth = flock(2000, "test", 128)
+    right = readers.accuracy(reader, fresh.float() / 127.5 - 1, truth)
+    for name, share in right.items():
+        print(f"{name}: {share:.2%} of {len(fresh)} fresh birds read right")
+    facts = {f"accuracy_{name}": f"{share:.4f}" for name, share in right.items()} | {"data": "birds"}
+    output = settings.output or FOLDER / "birds.safetensors"
+    readers.save(reader, output, facts)
+    print(output)
+
+
 def main(settings: Settings) -> None:
     from translate import machine
 
     machine.tune()
+    if settings.data == "birds":
+        birds_reader(settings)
+    else:
+        emoji_reader(settings)
+
+
+def emoji_reader(settings: Settings) -> None:
     import torch
 
     import datasets
@@ -64,7 +131,7 @@ def main(settings: Settings) -> None:
 
     def batch(t: int):
         generator = torch.Generator().manual_seed(t)
-        chosen = torch.randint(len(pictures), (64,), generator=generator)
+        chosen = torch.randint(len(pictures), (BATCH,), generator=generator)
         return augmented(pictures[chosen], generator), {"style": labels[chosen]}
 
     readers.fit(reader, batch, settings.steps)
@@ -72,8 +139,9 @@ def main(settings: Settings) -> None:
     right = readers.accuracy(reader, pictures, {"style": labels})["style"]
     print(f"{right:.2%} of {len(labels)} test pictures read right, styles {', '.join(train.info['classes'])}")
     facts = {"test_accuracy": f"{right:.4f}", "data": "emoji.zip (OpenMoji, Noto, Twemoji, Blobmoji)"}
-    readers.save(reader, settings.output, facts)
-    print(settings.output)
+    output = settings.output or FOLDER / "emoji-style.safetensors"
+    readers.save(reader, output, facts)
+    print(output)
 
 
 if __name__ == "__main__":
