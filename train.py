@@ -26,9 +26,9 @@ def main() -> None:
     torch.manual_seed(config.seed)
     task = task_class(config, DataInfo.of(data.info))
     if dry:
-        print(dry_run.describe(task, data, config))
+        print(dry_run.describe(task, data, task.config))
     else:
-        loop.train(task, data, config, held_out)
+        loop.train(task, data, task.config, held_out)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ ATTRIBUTES = dict.fromkeys(PARTS, COLOURS) | {
 EPOCH = 100_000  # birds a nominal epoch holds
 TEST = 1_000_000_000  # numbers from here on are never trained on
 TEST_COUNT = 1000
+TOLD = 8  # captions that a model's page offers
 VOCABULARY = 1000  # birds whose captions hold every word of the grammar
 DOMAINS = {"paired": {"a": "ink", "b": "bird"}, "unpaired": {"a": "plain wings", "b": "striped wings"}}
 
@@ -128,6 +129,7 @@ class Birds(Dataset):
         if kind == "captions":
             told = (sentence for index in range(VOCABULARY) for sentence in captions(bird(index)))
             self.info["vocabulary"] = vocabulary(told)
+            self.info["captions"] = [captions(bird(index))[0] for index in range(TOLD)]
 
     def bird(self, index: int) -> Bird:
         """The bird behind a sample (of unpaired data: behind its plain-winged side)."""

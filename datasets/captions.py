@@ -35,6 +35,7 @@ FILE_COLUMNS = ("file", "file_name", "filename", "image", "path", "img", "id")
 TEXT_COLUMNS = ("caption", "captions", "text", "sentence", "description", "name", "title")
 TEXT_FOLDERS = ("text_c10/", "text/", "captions/")
 TABLES = (".json", ".jsonl", ".csv", ".tsv")
+TOLD = 8  # captions that a model's page offers, from all over the data
 ABOVE = 2  # folders above the pictures where a file with all captions may lie
 CROP = 1.5  # side of a bird's crop over the longer side of its box (Zhang et al. 2017, section 5.1)
 
@@ -251,4 +252,5 @@ def load(request: Request) -> Captions:
     info = describe("captions", name, len(domain), {"image": like.channels}, like.bits, split)
     told = captions_of(source, request.data)
     info["vocabulary"] = vocabulary(itertools.chain(*told))
+    info["captions"] = list(dict.fromkeys(told[i * len(told) // TOLD][0] for i in range(TOLD)))
     return Captions(info, domain, told, request)

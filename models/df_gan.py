@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from translate.config import RunConfig
+from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 from translate.text import FromText
 
@@ -135,16 +135,13 @@ class Discriminator(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(TextConfig):
     """DF-GAN (Tao et al. 2022)"""
 
     size: int = 256  # 32, 64, 128 or 256
     batch_size: int = 24  # the authors' code for CUB at 256 px: 24 to 32
     channels: int = 32  # n: layers of G and D have n to 8 n, as in the authors' code
     noise: int = 100  # numbers of z, the authors' code
-    words: int = 256  # numbers of e, as AttnGAN's encoder has
-    text_steps: int = 3000  # first so many updates train the text encoder; then it is frozen
-    text_rate: float = 3e-4  # step size of those updates; 1e-3 starts ten times as slowly
     learning_rate: float = 1e-4  # of G, as published
     rate_D: float = 4e-4  # of D, as published
     matching: bool = True  # pictures with wrong captions count as false; off: for comparison
@@ -163,21 +160,21 @@ class DFGAN(FromText):
         c, colours = config, info.channels["image"]
         if c.size not in SIZES:
             raise UserError(f"DF-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
-        self.G = Generator(c.noise, c.words, c.channels, c.size, colours)
-        self.D = Discriminator(c.words, c.channels, c.size, colours)
+        self.G = Generator(c.noise, self.words, c.channels, c.size, colours)
+        self.D = Discriminator(self.words, c.channels, c.size, colours)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
         gan = dict(betas=(0.0, 0.9), fused=True)  # as published
         return {
-            "text": self.text_optimizer(),
+            **self.text_optimizer(),
             "G": torch.optim.Adam(self.G.parameters(), c.learning_rate, **gan),
             "D": torch.optim.Adam(self.D.parameters(), c.rate_D, **gan),
         }
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x = self.config, batch["image"]
-        if t < c.text_steps:
+        if t < self.text_steps:
             return self.learn_text(batch, update)
         e, wrong = self.sentences(batch["caption"]), self.sentences(batch["wrong"])
         z = torch.randn(len(x), c.noise, device=x.device)
@@ -207,9 +204,8 @@ class DFGAN(FromText):
             norm = torch.cat([by_x.flatten(1), by_e], 1).norm(dim=1)
             return self.config.penalty_k * norm.pow(self.config.penalty_p).mean()
 
-    def generate(self, inputs: Tensor, captions: list[str]) -> Tensor:
-        """Noise [B, Z] and one caption each to pictures [B, C, size, size] in [-1, 1]."""
-        return self.G(inputs, self.sentences(captions))
+    def paint(self, z: Tensor, e: Tensor) -> Tensor:
+        return self.G(z, e)
 
     @classmethod
     def tiny(cls) -> Config:

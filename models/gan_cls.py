@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.common.layers import init_normal
-from translate.config import RunConfig
+from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 from translate.text import FromText
 
@@ -85,17 +85,14 @@ def told_apart(real: Tensor, mismatched: Tensor | None, fake: Tensor, smooth: fl
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(TextConfig):
     """GAN-CLS (Reed et al. 2016)"""
 
     size: int = 64  # section 5
     batch_size: int = 64  # section 5
     channels: int = 64  # of the layers at half of the size, DCGAN
     noise: int = 100  # numbers of z, section 5
-    words: int = 256  # numbers of a sentence
     said: int = 128  # of a squeezed sentence, section 4.1
-    text_steps: int = 3000  # first so many updates train the text encoder; then it is frozen
-    text_rate: float = 3e-4  # step size of those updates; 1e-3 starts ten times as slowly
     matching: bool = True  # pictures with wrong captions count as false; off: for comparison
     interpolate: bool = False  # GAN-INT: also draw sentences between two, β = 0.5 (section 4.3)
     smooth: float = 1.0  # aim of D for real pictures, e.g. 0.9 (Salimans et al. 2016)
@@ -111,8 +108,8 @@ class GANCLS(FromText):
         c, colours = config, info.channels["image"]
         if c.size not in (16, 32, 64, 128):
             raise UserError(f"GAN-CLS draws 16, 32, 64 or 128 px, not --size {c.size}")
-        self.G = Generator(c.noise, c.words, c.said, c.channels, c.size, colours)
-        self.D = Discriminator(c.words, c.said, c.channels, c.size, colours)
+        self.G = Generator(c.noise, self.words, c.said, c.channels, c.size, colours)
+        self.D = Discriminator(self.words, c.said, c.channels, c.size, colours)
         init_normal(self.G)
         init_normal(self.D)
 
@@ -120,14 +117,14 @@ class GANCLS(FromText):
         c = self.config
         adam = dict(lr=c.learning_rate, betas=(c.beta1, 0.999), fused=True)
         return {
-            "text": self.text_optimizer(),
+            **self.text_optimizer(),
             "G": torch.optim.Adam(self.G.parameters(), **adam),
             "D": torch.optim.Adam(self.D.parameters(), **adam),
         }
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x = self.config, batch["image"]
-        if t < c.text_steps:
+        if t < self.text_steps:
             return self.learn_text(batch, update)
         e, wrong = self.sentences(batch["caption"]), self.sentences(batch["wrong"])
         fake = self.G(torch.randn(len(x), c.noise, device=x.device), e)
@@ -146,9 +143,8 @@ class GANCLS(FromText):
         update("G", loss_G)
         return {"D": loss_D.detach(), "G_fool": loss_G.detach()}
 
-    def generate(self, inputs: Tensor, captions: list[str]) -> Tensor:
-        """Noise [B, Z] and one caption each to pictures [B, C, size, size] in [-1, 1]."""
-        return self.G(inputs, self.sentences(captions))
+    def paint(self, z: Tensor, e: Tensor) -> Tensor:
+        return self.G(z, e)
 
     @classmethod
     def tiny(cls) -> Config:

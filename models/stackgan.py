@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from models import gan_cls
 from models.common.layers import init_normal
-from translate.config import RunConfig
+from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 from translate.text import FromText
 
@@ -111,7 +111,7 @@ class StageII(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(TextConfig):
     """StackGAN (Zhang et al. 2017)"""
 
     size: int = 256  # of Stage-II: 128 or 256; 64: Stage-I alone
@@ -120,11 +120,8 @@ class Config(RunConfig):
     channels: int = 128  # of G's layers: 8 n to n, the authors' code for CUB
     channels_D: int = 64  # of D's first layer
     noise: int = 100  # numbers of z, section 3.5
-    words: int = 256  # numbers of a sentence
     given: int = 128  # numbers of ĉ, section 3.5
     said: int = 128  # of the sentence in D, section 3.5
-    text_steps: int = 3000  # first so many updates train the text encoder; then it is frozen
-    text_rate: float = 3e-4  # step size of those updates; 1e-3 starts ten times as slowly
     stage1_steps: int = 83_000  # then so many of Stage-I: 600 epochs of CUB, section 3.5
     augmentation: bool = True  # conditioning augmentation; off: for comparison
     lambda_kl: float = 2.0  # its weight λ, the authors' code (1 in the paper)
@@ -145,14 +142,14 @@ class StackGAN(FromText):
             known = ", ".join(map(str, sizes))
             raise UserError(f"StackGAN of --sketch {c.sketch} draws {known} px, not --size {c.size}")
         self.two = c.size > c.sketch
-        self.augment_1 = Augmentation(c.words, c.given, c.augmentation)
+        self.augment_1 = Augmentation(self.words, c.given, c.augmentation)
         self.G_1 = StageI(c.noise, c.given, c.channels, colours, c.sketch)
-        self.D_1 = gan_cls.Discriminator(c.words, c.said, c.channels_D, c.sketch, colours)
+        self.D_1 = gan_cls.Discriminator(self.words, c.said, c.channels_D, c.sketch, colours)
         self.exported = ("text", "augment_1", "G_1")
         if self.two:
-            self.augment_2 = Augmentation(c.words, c.given, c.augmentation)
+            self.augment_2 = Augmentation(self.words, c.given, c.augmentation)
             self.G_2 = StageII(c.given, c.channels, colours, c.sketch, c.size)
-            self.D_2 = gan_cls.Discriminator(c.words, c.said, c.channels_D, c.size, colours)
+            self.D_2 = gan_cls.Discriminator(self.words, c.said, c.channels_D, c.size, colours)
             self.exported += ("augment_2", "G_2")
         for name, network in self.named_children():
             if name[0] in "GD":
@@ -165,8 +162,7 @@ class StackGAN(FromText):
             learned = [p for network in networks for p in network.parameters()]
             return torch.optim.Adam(learned, c.learning_rate, betas=(c.beta1, 0.999), fused=True)
 
-        found = {"text": self.text_optimizer()}
-        found |= {"G_1": adam(self.G_1, self.augment_1), "D_1": adam(self.D_1)}
+        found = self.text_optimizer() | {"G_1": adam(self.G_1, self.augment_1), "D_1": adam(self.D_1)}
         if self.two:
             found |= {"G_2": adam(self.G_2, self.augment_2), "D_2": adam(self.D_2)}
         return found
@@ -174,19 +170,19 @@ class StackGAN(FromText):
     def lr_scale(self, t: int) -> float:
         """Constant for the text, then halved at `halvings` even intervals of each stage."""
         c = self.config
-        t -= c.text_steps
+        t, after = t - self.text_steps, c.steps - self.text_steps
         if t < 0:
             return 1.0
-        first = c.stage1_steps if self.two else c.steps - c.text_steps
-        t, length = (t, first) if t < first else (t - first, c.steps - c.text_steps - first)
+        first = c.stage1_steps if self.two else after
+        t, length = (t, first) if t < first else (t - first, after - first)
         return 0.5 ** (c.halvings * t // max(1, length))
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x = self.config, batch["image"]
-        if t < c.text_steps:
+        if t < self.text_steps:
             return self.learn_text(batch, update)
         phi, wrong = self.sentences(batch["caption"]), self.sentences(batch["wrong"])
-        second = self.two and t >= c.text_steps + c.stage1_steps
+        second = self.two and t >= self.text_steps + c.stage1_steps
         D, number = (self.D_2, 2) if second else (self.D_1, 1)
         real = x if second or not self.two else F.interpolate(x, (c.sketch, c.sketch), mode="area")
         fake, kl = self.draw(torch.randn(len(x), c.noise, device=x.device), phi, second)
@@ -210,9 +206,8 @@ class StackGAN(FromText):
         given, kl = self.augment_2(phi)
         return self.G_2(sketch, given), kl
 
-    def generate(self, inputs: Tensor, captions: list[str]) -> Tensor:
-        """Noise [B, Z] and one caption each to pictures [B, C, size, size] in [-1, 1]."""
-        return self.draw(inputs, self.sentences(captions), self.two)[0]
+    def paint(self, z: Tensor, e: Tensor) -> Tensor:
+        return self.draw(z, e, self.two)[0]
 
     @classmethod
     def tiny(cls) -> Config:

@@ -78,6 +78,20 @@ class RunConfig:
     report_to: tuple[str, ...] = ()  # tensorboard, trackio, wandb, ... (Accelerate's trackers)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextConfig(RunConfig):
+    """What methods that draw captions also share."""
+
+    # == Text ==
+    text_encoder: str = (
+        "scratch"  # scratch: learned here; or a transformers text model, frozen: Hub id, folder
+    )
+    text_revision: str | None = None  # of that model on the Hub; default the newest, which is written down
+    words: int = 256  # numbers of a sentence, as AttnGAN's encoder has; a --text-encoder brings its own
+    text_steps: int = 3000  # first so many updates train the text encoder; then it is frozen
+    text_rate: float = 3e-4  # step size of those updates; 1e-3 starts ten times as slowly
+
+
 def tasks() -> list[str]:
     """Names of the methods: the files of `models/`."""
     return sorted(path.stem for path in METHODS.glob("*.py") if not path.stem.startswith("_"))

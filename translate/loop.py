@@ -129,7 +129,7 @@ def train(task: Task, dataset, config: RunConfig, previews=None) -> Path:
                     f"stopped at update {done:,}; state saved in {folder}; the same command again continues"
                 )
     if first:
-        command = "image PHOTO" if task.takes == "image" else "sample"
+        command = {"image": "image PHOTO", "text": "text CAPTION"}.get(task.takes, "sample")
         print(f"done: {folder}. Use it: python -m translate {command} --model {folder} --output OUT")
     return folder
 

@@ -53,6 +53,16 @@ def pad(x: Tensor, stride: int, least: int = LEAST) -> tuple[Tensor, tuple[slice
     return x, (window[0], window[1])
 
 
+def slerp(a: Tensor, b: Tensor, place: float) -> Tensor:
+    """From a (0) to b (1) at an even pace along the great circle (Shoemake 1985); straight where they are
+    parallel."""
+    cosine = torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0).clamp(-1, 1)
+    angle = cosine.acos()
+    if angle.sin() < 1e-4:
+        return torch.lerp(a, b, place)
+    return (((1 - place) * angle).sin() * a + (place * angle).sin() * b) / angle.sin()
+
+
 class Pipeline:
     """`Pipeline.from_pretrained("sketch-to-emoji")(image="drawing.png")[0].save("emoji.png")`"""
 
@@ -289,6 +299,10 @@ class Pipeline:
         self.check("text")
         if truncation < 0:
             raise UserError(f"truncation {truncation} must be above 0, e.g. 1, or 0 for none")
+        return self.from_noise(self.noise(n, seed, truncation), [caption] * n, seed=seed)
+
+    def noise(self, n: int, seed: int, truncation: float = 0.0) -> Tensor:
+        """[n, *noise_shape], see `imagine`."""
         generator = torch.Generator().manual_seed(seed)
         noise = []
         for _ in range(n):
@@ -296,7 +310,26 @@ class Pipeline:
             if truncation:
                 torch.nn.init.trunc_normal_(z, a=-truncation, b=truncation, generator=generator)
             noise.append(z)
-        return self.from_noise(torch.stack(noise), [caption] * n, seed=seed)
+        return torch.stack(noise)
+
+    def between(
+        self, captions: tuple[str, str], seeds: tuple[int, int], n: int, *, truncation: float = 0.0
+    ) -> list[Picture]:
+        """`n` pictures on the way from one caption and seed to another, both ends included.
+
+        Sentences go straight; noise goes round the origin, where Gaussian vectors lie (White 2016, arXiv
+        1609.04468).
+        """
+        self.check("text")
+        (start, end), pictures = (self.noise(1, seed, truncation) for seed in seeds), []
+        with self._reproducible(seeds[0]), self._inference():
+            e = self.task.sentences(list(captions))
+        for place in torch.linspace(0, 1, n).tolist():
+            z = slerp(start, end, place).to(self.device)
+            with self._reproducible(seeds[0]), self._inference():
+                picture = self._finite(self.task.paint(z, torch.lerp(e[:1], e[1:], place)))
+            pictures.append(Picture(tensor=picture, bits=self.task.info.bits))
+        return pictures
 
     def from_noise(self, noise: Tensor, captions: list[str], *, seed: int = 0) -> list[Picture]:
         """One picture for each row of noise [N, *noise_shape] and its caption."""
@@ -311,7 +344,7 @@ class Pipeline:
     def reading(self, caption: str):
         """What the model understood of a caption: `translate.text.Reading`."""
         self.check("text")
-        return self.task.reads.read(caption)
+        return self.task.reading(caption)
 
     def check_size(self, picture: Picture) -> None:
         """Raises UserError where the result would be too large."""

@@ -28,6 +28,7 @@ class DataInfo:
     bits: int = 8
     classes: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()  # pieces of words, of captions
+    captions: tuple[str, ...] = ()  # a few of them, to try
     names: dict[str, str] = field(
         default_factory=dict
     )  # human names of the domains: {"a": "line", "b": "openmoji"}

@@ -4,6 +4,7 @@ The encoder learns from captions alone: to find each picture's caption in the ba
 (Radford et al. 2021, arXiv 2103.00020, figure 3); then it stays as it is while a generator learns from it.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from translate.config import RunConfig
+from translate.config import TextConfig
+from translate.sentences import Frozen
 from translate.task import DataInfo, Task
 
 PAD, UNKNOWN, START = 0, 1, 2  # numbers of the first three pieces of every vocabulary
@@ -157,21 +159,32 @@ class Contrast(nn.Module):
 class FromText(Task):
     """What methods that draw captions share: the first `text_steps` updates train the text encoder.
 
-    Their settings hold `words` (width of a sentence), `noise`, `text_steps` and `text_rate`.
+    With `--text-encoder` there are none of these. `self.words` is the width of a sentence. Raises UserError
+    where that encoder cannot be had.
     """
 
     data, takes = "captions", "text"
+    frozen: Frozen | None = None
 
-    def __init__(self, config: RunConfig, info: DataInfo):
+    def __init__(self, config: TextConfig, info: DataInfo):
         super().__init__(config, info)
         self.noise_shape = (config.noise,)
-        self.reads = Words(info.vocabulary)
-        self.text = TextEncoder(len(info.vocabulary), config.words)
-        self.pairing = Pairing(info.channels["image"], config.words)
+        if config.text_encoder == "scratch":
+            self.words, self.text_steps = config.words, config.text_steps
+            self.reads = Words(info.vocabulary)
+            self.text = TextEncoder(len(info.vocabulary), config.words)
+            self.pairing = Pairing(info.channels["image"], config.words)
+        else:
+            self.frozen = Frozen(config.text_encoder, config.text_revision)
+            self.words, self.text_steps, self.text = self.frozen.width, 0, nn.Identity()
+            self.config = dataclasses.replace(config, text_revision=self.frozen.revision)
 
-    def text_optimizer(self) -> torch.optim.Optimizer:
+    def text_optimizer(self) -> dict[str, torch.optim.Optimizer]:
+        """Of the encoder and what it learns against; none where it is frozen from the start."""
+        if self.frozen:
+            return {}
         learned = [*self.text.parameters(), *self.pairing.parameters()]
-        return torch.optim.Adam(learned, self.config.text_rate, fused=True)
+        return {"text": torch.optim.Adam(learned, self.config.text_rate, fused=True)}
 
     def learn_text(self, batch: dict, update: Callable) -> dict[str, Tensor]:
         """One update of the encoder: each picture finds its caption in the batch, and back."""
@@ -183,4 +196,18 @@ class FromText(Task):
     @torch.no_grad()
     def sentences(self, captions: list[str]) -> Tensor:
         """The frozen encoder's vectors [B, words], float32."""
+        if self.frozen:
+            return self.frozen(captions).to(next(self.parameters()).device)
         return self.text(self.reads(captions).to(self.text.places.device)).float()
+
+    def reading(self, caption: str) -> Reading:
+        """What is understood of a caption."""
+        return self.frozen.read(caption, LONGEST) if self.frozen else self.reads.read(caption)
+
+    def paint(self, z: Tensor, e: Tensor) -> Tensor:
+        """Noise [B, Z] and sentences [B, words] to pictures [B, C, size, size] in [-1, 1]."""
+        raise TypeError(f"{type(self).__name__} must define paint()")
+
+    def generate(self, inputs: Tensor, captions: list[str]) -> Tensor:
+        """Noise [B, Z] and one caption each to pictures [B, C, size, size] in [-1, 1]."""
+        return self.paint(inputs, self.sentences(captions))

@@ -1,0 +1,162 @@
+"""Sentences to vectors by a text model of the transformers package, frozen: `--text-encoder ID|DIR`.
+
+CLIP's text half, T5's encoder, MiniLM, BERT and their kin. Each sentence is computed once and kept on disk.
+"""
+
+import hashlib
+import os
+import sqlite3
+import warnings
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from translate.config import UserError
+
+BATCH = 64
+
+
+def cache_folder() -> Path:
+    """Where vectors are kept: `$XDG_CACHE_HOME/translate`, or `~/.cache/translate`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "translate"
+
+
+class Kept:
+    """A file of vectors by sentence. Where it cannot be written they are computed anew, with a warning."""
+
+    def __init__(self, model: str, width: int):
+        name = hashlib.sha256(model.encode()).hexdigest()[:16]
+        self.width, self.file = width, cache_folder() / f"sentences-{name}.sqlite"
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with self.open() as table:
+                table.execute("CREATE TABLE IF NOT EXISTS kept (sentence TEXT PRIMARY KEY, vector BLOB)")
+        except (OSError, sqlite3.Error) as error:
+            warnings.warn(f"sentences cannot be kept in {self.file} ({error})", stacklevel=2)
+            self.file = None
+
+    def open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.file, timeout=60)  # several processes write to it
+
+    def get(self, sentences: list[str]) -> dict[str, Tensor]:
+        """Those that are there, float32 [width] each."""
+        if self.file is None:
+            return {}
+        with self.open() as table:
+            marks = ",".join("?" * len(sentences))
+            rows = table.execute(f"SELECT sentence, vector FROM kept WHERE sentence IN ({marks})", sentences)
+            return {told: torch.frombuffer(bytearray(v), dtype=torch.float32) for told, v in rows}
+
+    def put(self, found: dict[str, Tensor]) -> None:
+        if self.file is not None and found:
+            rows = [(told, vector.numpy().tobytes()) for told, vector in found.items()]
+            with self.open() as table:
+                table.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?)", rows)
+
+
+class Frozen:
+    """A tokenizer and a text model by Hub id or folder; the model is loaded when a sentence is new.
+
+    Raises UserError where it cannot be had or is no text model.
+    """
+
+    def __init__(self, name: str, revision: str | None = None):
+        from transformers import AutoConfig, AutoTokenizer
+
+        self.name, self.model = name, None
+        with self.wanted():
+            facts = AutoConfig.from_pretrained(name, revision=revision)
+            self.revision = getattr(facts, "_commit_hash", None) or revision
+            self.tokenizer = AutoTokenizer.from_pretrained(name, revision=self.revision)
+        facts = getattr(facts, "text_config", None) or facts
+        self.kind = facts.model_type
+        self.width = getattr(facts, "hidden_size", None) or getattr(facts, "d_model", 0)
+        if not self.width or getattr(facts, "num_channels", None):
+            raise UserError(f"--text-encoder {name} is a {self.kind}, not a text model")
+        places = getattr(facts, "max_position_embeddings", 512)
+        self.length = min(self.tokenizer.model_max_length, places, 512)
+        self.kept = Kept(f"{name} {self.revision or self.version()}", self.width)
+
+    def wanted(self):
+        """Errors of the Hub, the network and the files inside become one sentence."""
+        return Wanted(self.name)
+
+    def version(self) -> str:
+        """What tells two states of a local folder apart."""
+        files = sorted(Path(self.name).glob("*.safetensors")) + sorted(Path(self.name).glob("*.bin"))
+        return " ".join(f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files)
+
+    def load(self):
+        """The model, float32, in eval mode, on the CPU; only safetensors, which run nothing."""
+        import transformers
+
+        kinds = {"clip_text_model": "CLIPTextModel", "t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}
+        found = getattr(transformers, kinds.get(self.kind, "AutoModel"))
+        with self.wanted():
+            options = dict(revision=self.revision, use_safetensors=True)
+            return found.from_pretrained(self.name, **options).float().eval().requires_grad_(False)
+
+    def pieces(self, sentences: list[str]):
+        options = dict(padding=True, truncation=True, max_length=self.length, return_tensors="pt")
+        return self.tokenizer([told or " " for told in sentences], **options)
+
+    @torch.no_grad()
+    def __call__(self, sentences: list[str]) -> Tensor:
+        """[B, width], each of mean 0 and variance 1: models differ a thousandfold in scale."""
+        found = self.kept.get(list(dict.fromkeys(sentences)))
+        new = [told for told in dict.fromkeys(sentences) if told not in found]
+        if new:
+            self.model = self.model or self.load()
+            computed = torch.cat([self.compute(new[i : i + BATCH]) for i in range(0, len(new), BATCH)])
+            fresh = dict(zip(new, computed, strict=True))
+            self.kept.put(fresh)
+            found |= fresh
+        return torch.stack([found[told] for told in sentences])
+
+    def compute(self, sentences: list[str]) -> Tensor:
+        """CLIP's vector at the end of the text; else the mean over the pieces, as of sentence encoders."""
+        pieces = self.pieces(sentences)
+        with torch.autocast("cpu", enabled=False):
+            out = self.model(**{k: v for k, v in pieces.items() if k in ("input_ids", "attention_mask")})
+        if self.kind == "clip_text_model":
+            return F.layer_norm(out.pooler_output, (self.width,))
+        said = pieces["attention_mask"].unsqueeze(2).float()
+        return F.layer_norm((out.last_hidden_state * said).sum(1) / said.sum(1), (self.width,))
+
+    def read(self, text: str, longest: int):
+        """What was understood: `translate.text.Reading`, words as spaces part them."""
+        from translate.text import Reading
+
+        strange = self.tokenizer.unk_token_id
+        numbers = self.tokenizer(text[:longest], truncation=False, verbose=False)["input_ids"]
+        words = [word.strip(".,;:!?\"'()") for word in text[:longest].split()]
+        words = [word for word in words if word][: self.length]
+        each = self.tokenizer(words, add_special_tokens=False)["input_ids"] if words else []
+        unknown = [strange is not None and strange in ids for ids in each]
+        return Reading(
+            numbers[: self.length],
+            [word for word, lost in zip(words, unknown, strict=True) if not lost],
+            [word for word, lost in zip(words, unknown, strict=True) if lost],
+            len(numbers) > self.length or len(text) > longest,
+        )
+
+
+class Wanted:
+    """Turns what goes wrong while a text model is fetched or opened into a UserError."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, OSError | ValueError | KeyError | ImportError):
+            known = Path(self.name).expanduser().is_dir()
+            why = " ".join(str(error).split())[:150] if known else "no such model, or the Hub is out of reach"
+            raise UserError(
+                f"--text-encoder {self.name} cannot be used ({why}); "
+                "name a transformers text model by Hub id or folder, or leave it at scratch"
+            ) from None
