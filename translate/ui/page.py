@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from translate.config import UserError
-from translate.ui import enhance, models, several, translate
+from translate.ui import caption, enhance, models, several, translate
 from translate.ui.shelf import Shelf
 
 UPLOAD_LIMIT = "64mb"
@@ -35,10 +35,18 @@ CSS = """
 #examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(72px, 1fr));
   align-content: start; padding: 0; }
 #examples .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
-#grid .grid-wrap { height: auto; min-height: 0; max-height: none; }
-#grid .grid-container { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); }
-#grid .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
+.pictures .grid-wrap { height: auto !important; min-height: 0; max-height: none; }
+.pictures .grid-container { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); height: auto; }
+.pictures .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
+#caption-gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(124px, 1fr)); }
+#caption-moving img { width: 100%; height: 100%; object-fit: contain; }
 #preview img { max-height: 420px; width: auto; margin: 0 auto; }
+.chips { display: flex; flex-wrap: wrap; gap: 6px; }
+.chips span { padding: 2px 10px; border-radius: 12px; font-size: 13px;
+  background: var(--background-fill-secondary); border: 1px solid var(--border-color-primary); }
+.chips i { display: inline-block; width: 11px; height: 11px; border-radius: 50%; margin-right: 6px;
+  border: 1px solid #0003; vertical-align: -1px; }
+.chips .lost { opacity: 0.6; }
 footer { display: none !important; }
 """
 
@@ -55,9 +63,13 @@ def build(shelf: Shelf) -> gr.Blocks:
     """The page, not yet served."""
     # Uploads and results older than a day are deleted, looked for every hour.
     with gr.Blocks(title="Translate", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
-        gr.Markdown("# Translate\nPictures into pictures, with models trained here.", elem_id="head")
+        gr.Markdown(
+            "# Translate\nPictures from pictures and from words, with models trained here.", elem_id="head"
+        )
         with gr.Tab("Translate"):
             translate.tab(shelf, page)
+        with gr.Tab("Caption"):
+            caption.tab(shelf, page)
         with gr.Tab("Enhance"):
             enhance.tab(shelf, page)
         with gr.Tab("Several pictures"):

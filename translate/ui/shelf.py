@@ -27,8 +27,12 @@ class Shelf:
         self.stops: set[str] = set()  # sessions that pressed Cancel since their last start
 
     def entries(self) -> list[Entry]:
-        """What the page can use: translators of pictures, enlargers, and makers of pictures from noise."""
-        return [entry for entry in entries(self.folders) if self.takes(entry) in ("image", "noise")]
+        """What the page can use: what takes pictures, noise or captions."""
+        return [entry for entry in entries(self.folders) if self.takes(entry) in ("image", "noise", "text")]
+
+    def drawers(self) -> list[Entry]:
+        """Those that tab Caption offers."""
+        return [entry for entry in self.entries() if self.takes(entry) == "text"]
 
     def enlargers(self) -> list[Entry]:
         """Those that tab Enhance offers."""

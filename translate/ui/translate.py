@@ -113,7 +113,7 @@ def choices(shelf: Shelf) -> list[tuple[str, str]]:
     def is_own(entry: Entry) -> bool:
         return shelf.folders is None and entry.folder.parent != HERE / "pretrained"
 
-    elsewhere = {entry.name for entry in shelf.enlargers()}  # tab Enhance
+    elsewhere = {entry.name for entry in [*shelf.enlargers(), *shelf.drawers()]}  # they have their own tabs
     found = [entry for entry in shelf.entries() if entry.name not in elsewhere]
     found.sort(key=lambda entry: entry.domains[:1] != ["photo"])  # first what people have at hand
     return [(entry.name + " (your run)" * is_own(entry), entry.name) for entry in found]
@@ -182,6 +182,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         grid = gr.Gallery(
             show_label=False,
             elem_id="grid",
+            elem_classes="pictures",
             height="auto",
             object_fit="contain",
             interactive=False,
