@@ -141,7 +141,8 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             model = gr.Dropdown(label="Model", elem_id="caption-model", interactive=True)
             description = gr.Markdown(elem_id="caption-description")
             caption = gr.Textbox(
-                label="What should the picture show?", elem_id="caption-text", lines=2, max_lines=5, max_length=LONGEST,
+                label="What should the picture show?", elem_id="caption-text", lines=2,
+                max_lines=5, max_length=LONGEST,
             )  # fmt: skip
             go = gr.Button("Draw", variant="primary", elem_id="caption-go")
             examples = gr.Dataset(
