@@ -29,7 +29,7 @@ from datasets.words import vocabulary
 
 LAYOUT = (
     "pictures with captions: DIR/text/NAME.txt or NAME.txt beside each, or a captions.json, .jsonl or .csv "
-    "(file,caption) in DIR"
+    "(file,caption) in DIR; in tar shards NAME.txt or NAME.json"
 )
 FILE_COLUMNS = ("file", "file_name", "filename", "image", "path", "img", "id")
 TEXT_COLUMNS = ("caption", "captions", "text", "sentence", "description", "name", "title")

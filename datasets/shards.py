@@ -1,14 +1,16 @@
 """Tar shards in WebDataset's manner, `name-{0000..0012}.tar`, for collections too large to unpack.
 
 The members of a sample are neighbours with one name up to the first dot: `000017.jpg`, `000017.cls`, or
-`000017.input.jpg` and `000017.target.jpg`. One pass over the headers tells where every picture lies; that
-index is kept in the user's cache folder, so that later runs start at once and any picture is one read away.
-Shards may be remote (`https://...`, `hf://datasets/user/name/...`, whatever fsspec opens): each picture is
-then one range request.
+`000017.input.jpg` and `000017.target.jpg`; sentences about it lie in `000017.txt`, a line each, or in
+`000017.json` under `caption`, `captions` or `text`. One pass over the headers tells where all lie;
+that index is kept in the user's cache folder, so that later runs start at once and any picture is one read
+away. Shards may be remote (`https://...`, `hf://datasets/user/name/...`, whatever fsspec opens): each picture
+is then one range request.
 """
 
 import glob
 import hashlib
+import json
 import logging
 import os
 import re
@@ -32,9 +34,17 @@ WORDS = re.compile(r"(?:^|[-_./])(train|test|val|valid|validation)(?=[-_./\d])")
 READ_AHEAD = 2**16  # for remote headers: one request fetches those of a few small pictures
 
 log = logging.getLogger(__name__)
-Index = dict[
-    str, np.ndarray
-]  # offset, size, key [pictures]; column [pictures] numbers columns; label [pictures]
+TOLD = ("caption", "captions", "text", "sentences")  # keys of a sample's JSON
+# [pictures] each; told_size is below 0 for JSON, 0 for none
+PARTS = (
+    "offset",
+    "size",
+    "key",
+    "label",
+    "told",
+    "told_size",
+)
+Index = dict[str, np.ndarray]  # those, column [pictures] and the names of the columns
 
 
 class Shards(Source):
@@ -43,8 +53,8 @@ class Shards(Source):
     def __init__(self, path: str, files: Sequence[str], indices: Sequence[Index]) -> None:
         self.path, self.files, self.indices = path, files, indices
         self.starts = np.cumsum([0, *(len(index["offset"]) for index in indices)]).tolist()
-        self.offset, self.size, self.key, self.label = (
-            np.concatenate([index[name] for index in indices]) for name in ("offset", "size", "key", "label")
+        self.offset, self.size, self.key, self.label, self.told, self.told_size = (
+            np.concatenate([index[name] for index in indices]) for name in PARTS
         )
 
     def __len__(self) -> int:
@@ -91,6 +101,21 @@ class Shards(Source):
         if not len(self) or self.label.min() < 0:
             return None
         return [str(number) for number in range(int(self.label.max()) + 1)], self.label.tolist()
+
+    def captions(self) -> list[list[str]] | None:
+        if not self.told_size.any():
+            return None
+        found: list[list[str]] = []
+        for shard, file in enumerate(self.files):
+            rows = slice(self.starts[shard], self.starts[shard + 1])
+            starts, sizes = self.told[rows].tolist(), self.told_size[rows].tolist()
+            texts = read_ranges(file, starts, [at + abs(n) for at, n in zip(starts, sizes, strict=True)])
+            for text, size in zip(texts, sizes, strict=True):
+                try:
+                    found.append(sentences(text, size < 0))
+                except ValueError as error:
+                    raise DataError(f"{file}: the JSON of {self.where(len(found))}: {error}") from None
+        return found
 
     def under(self, folder: str) -> "Shards | None":
         chosen = [number for number, file in enumerate(self.files) if part_of(file) == folder]
@@ -144,7 +169,16 @@ def chosen(index: Index, wanted: Sequence[str]) -> Index:
     rows = np.flatnonzero(np.isin(index["column"], numbers))
     _, first = np.unique(index["key"][rows], return_index=True)
     rows = rows[np.sort(first)]
-    return {name: index[name][rows] for name in ("offset", "size", "key", "label")}
+    return {name: index[name][rows] for name in PARTS}
+
+
+def sentences(text: bytes, is_json: bool) -> list[str]:
+    """Raises ValueError where JSON is damaged."""
+    if not is_json:
+        return [line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
+    facts = json.loads(text)
+    told = next((facts[key] for key in TOLD if facts.get(key)), []) if isinstance(facts, dict) else []
+    return [told] if isinstance(told, str) else [str(each) for each in told]
 
 
 def index_of(file: str) -> Index:
@@ -177,6 +211,7 @@ def scan(stream: BinaryIO) -> Index:
     columns: dict[str, int] = {}
     rows: list[tuple[int, int, int, int]] = []
     labels: dict[int, int] = {}
+    told: dict[int, tuple[int, int]] = {}
     with tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in archive:
             folder, _, name = member.name.rpartition("/")
@@ -188,6 +223,8 @@ def scan(stream: BinaryIO) -> Index:
             if suffix.lower() == "cls":
                 label = archive.extractfile(member).read().strip()
                 labels[key] = int(label) if label.isdigit() else -1
+            elif suffix.lower() == "txt" or (suffix.lower() == "json" and key not in told):
+                told[key] = member.offset_data, member.size * (1 if suffix.lower() == "txt" else -1)
             elif os.path.splitext(name)[1].lower() in SUFFIXES:
                 column = columns.setdefault(suffix.lower(), len(columns))
                 rows.append((member.offset_data, member.size, key, column))
@@ -197,8 +234,9 @@ def scan(stream: BinaryIO) -> Index:
             raise tarfile.ReadError(f"no header follows picture {len(rows)}")
     offset, size, key, column = np.array(rows, np.int64).reshape(-1, 4).T
     label = np.array([labels.get(row[2], -1) for row in rows], np.int64)
-    names = np.array(list(columns), np.str_)
-    return {"offset": offset, "size": size, "key": key, "column": column, "label": label, "columns": names}
+    texts = np.array([told.get(row[2], (0, 0)) for row in rows], np.int64).reshape(-1, 2).T
+    values = offset, size, key, label, *texts, column, np.array(list(columns), np.str_)
+    return dict(zip((*PARTS, "column", "columns"), values, strict=True))
 
 
 def cache_file(file: str) -> Path:
@@ -211,6 +249,7 @@ def cache_file(file: str) -> Path:
     else:
         stat = os.stat(file)
         state = f"{os.path.realpath(file)} {stat.st_size} {stat.st_mtime_ns}"
+    state += f" {PARTS}"  # an index of an older kind is not this one
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home, "translate", "shards", hashlib.sha256(state.encode()).hexdigest()[:32] + ".npz")
 
@@ -236,6 +275,21 @@ def read_range(file: str, start: int, end: int) -> bytes:
     with open(file, "rb") as stream:
         stream.seek(start)
         return stream.read(end - start)
+
+
+def read_ranges(file: str, starts: list[int], ends: list[int]) -> list[bytes]:
+    """Many parts of a shard in one go."""
+    if is_remote(file):
+        from fsspec.core import url_to_fs
+
+        system, path = url_to_fs(file)
+        return system.cat_ranges([path] * len(starts), starts, ends)
+    found = []
+    with open(file, "rb") as stream:
+        for start, end in zip(starts, ends, strict=True):
+            stream.seek(start)
+            found.append(stream.read(end - start))
+    return found
 
 
 def braces(pattern: str) -> list[str]:

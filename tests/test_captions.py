@@ -1,7 +1,9 @@
 """Captioned pictures in the layouts people have; wrong captions; splits by class; mistakes."""
 
 import csv
+import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -150,3 +152,49 @@ def test_wrong_captions_of_birds_are_of_other_birds():
     wrong = [data.sample(i, seeded(i)) for i in range(20)]
     assert all(s["wrong"] != s["caption"] for s in wrong) and len({s["wrong"] for s in wrong}) > 10
     assert np.mean([w["wrong"] == data.sample(i, seeded(i))["wrong"] for i, w in enumerate(wrong)]) == 1
+
+
+def shards(folder, texts):
+    """Two tars of three samples each; `texts` gives what lies beside picture i: (suffix, bytes) or None."""
+    folder.mkdir(exist_ok=True)
+    for n in range(2):
+        with tarfile.open(folder / f"part-{n}.tar", "w") as archive:
+            for i in range(3 * n, 3 * n + 3):
+                file = io.BytesIO()
+                Image.new("RGB", (20, 20), (40 * i, 0, 0)).save(file, "PNG")
+                members = [("png", file.getvalue())] + ([texts(i)] if texts(i) else [])
+                for suffix, data in members if i % 2 else members[::-1]:  # text before or after its picture
+                    info = tarfile.TarInfo(f"{i:04d}.{suffix}")
+                    info.size = len(data)
+                    archive.addfile(info, io.BytesIO(data))
+    return str(folder / "part-{0..1}.tar")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (lambda i: ("txt", f"bird {i}\n  a bird {i}\n\n".encode()), lambda i: {f"bird {i}", f"a bird {i}"}),
+        (lambda i: ("json", json.dumps({"caption": f"bird {i}"}).encode()), lambda i: {f"bird {i}"}),
+        (lambda i: ("json", json.dumps({"id": 1, "text": ["x", "y"]}).encode()), lambda i: {"x", "y"}),
+    ],
+)
+def test_shards_with_sentences(tmp_path, monkeypatch, texts, expected):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = shards(tmp_path / "s", texts)
+    for _ in range(2):  # by a pass over the headers, then from the kept index
+        data = datasets.load("captions", path, size=16, resize="resize", flip=False)
+        assert len(data) == 6
+        for i in range(6):
+            assert drawn(data, i)[0] == expected(i)
+            assert data.sample(i, seeded())["image"][0].mean() == pytest.approx(40 * i / 127.5 - 1, abs=0.01)
+
+
+def test_shards_without_or_with_damaged_sentences(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(DataError, match=r"NAME.txt or NAME.json; found no captions"):
+        datasets.load("captions", shards(tmp_path / "none", lambda i: None), size=16)
+    with pytest.raises(DataError, match="2 of 6 pictures have no caption, such as .*part-0.tar/0001.png"):
+        some = shards(tmp_path / "some", lambda i: ("txt", b"a bird") if i not in (1, 4) else None)
+        datasets.load("captions", some, size=16)
+    with pytest.raises(DataError, match=r"part-0.tar: the JSON of .*0000.png"):
+        datasets.load("captions", shards(tmp_path / "bad", lambda i: ("json", b"{")), size=16)
