@@ -69,6 +69,15 @@ def test_openvino_translates_like_pytorch(name, folder, photo):  # noqa: F811
     assert len(fast.engine.compiled) == (1 if name == "unet" else 2)
 
 
+def test_openvino_takes_models_that_hold_bf16(folder, photo):  # noqa: F811
+    """Tracing must not meet autocast."""
+    pytest.importorskip("openvino")
+    slow = Pipeline.from_pretrained(folder / "rgb", precision="fp32")
+    fast = Pipeline.from_pretrained(folder / "rgb", precision="bf16", engine="openvino")
+    ours, theirs = (np.asarray(pipeline(image=photo)[0], int) for pipeline in (slow, fast))
+    assert np.abs(ours - theirs).mean() < 3
+
+
 @pytest.mark.skipif(not Packed.available(), reason="this processor or PyTorch has no fast bfloat16")
 @pytest.mark.parametrize(("name", "direction"), [("both-ways", "BtoA"), ("unet", "AtoB"), ("rgb", "AtoB")])
 def test_packed_convolutions_are_as_exact_as_autocast(name, direction, folder, photo):  # noqa: F811

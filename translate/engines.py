@@ -108,7 +108,7 @@ class OpenVINO:
     def compile(self, x: Tensor, direction: str):
         import openvino
 
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), torch.autocast("cpu", enabled=False):
             warnings.simplefilter("ignore")  # tracing tells of branches on the shape, which is fixed here
             traced = Translation(self.task, direction)
             model = openvino.convert_model(traced, example_input=x.contiguous(), input=list(x.shape))
