@@ -142,7 +142,7 @@ def noisy(width, height, mode="RGB"):
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8), mode)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (301, 2), (33, 17)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (301, 2), (33, 17)])
 def test_any_size_is_four_times_as_large(pipeline, size):
     [made] = pipeline(image=noisy(*size))
     assert made.size == (4 * size[0], 4 * size[1])
@@ -165,11 +165,11 @@ def test_tiles_equal_the_whole(pipeline):
     picture = images.decode(noisy(150, 110))
     whole = pipeline.translate(picture).tensor
     told = []
-    pipeline.whole_pixels, pipeline.core = 1000, 48
+    pipeline.whole_pixels, pipeline.core, before = 1000, 48, (pipeline.whole_pixels, pipeline.core)
     try:
         tiled = pipeline.translate(picture, progress=lambda done, of: told.append((done, of))).tensor
     finally:
-        pipeline.whole_pixels, pipeline.core = 2_000_000, 1024
+        pipeline.whole_pixels, pipeline.core = before
     assert len(told) > 4 and told[-1][0] == told[-1][1]
     assert (tiled - whole).abs().max() <= 2 / 255
 
@@ -184,3 +184,24 @@ def test_the_ensemble_is_the_mean_of_eight(pipeline):
     torch.testing.assert_close(other, made.transpose(-1, -2).flip(-1), atol=1e-4, rtol=0)
     plain = pipeline.translate(turned).tensor - pipeline.translate(picture).tensor.transpose(-1, -2).flip(-1)
     assert plain.abs().max() > 1e-2 and told == [(i, 8) for i in range(1, 9)]
+
+
+def test_what_is_too_large_is_refused_at_once(pipeline):
+    large = images.Picture(tensor=torch.zeros(1, 1, 1, 1).expand(1, 3, 10_000, 10_000), name="big.png")
+    with pytest.raises(UserError, match="big.png: 10000 × 10000 px enlarged 4 times are 1600 megapixels"):
+        pipeline.translate(large)
+
+
+def test_a_large_result_takes_half_the_memory(pipeline):
+    """8-bit pictures come from tiles as float16, 16-bit ones do not; both are written right."""
+    low = torch.rand(1, 3, 40, 60) * 2 - 1
+    pipeline.whole_pixels, pipeline.core, before = 1000, 32, (pipeline.whole_pixels, pipeline.core)
+    try:
+        shallow, deep = (pipeline.translate(images.Picture(tensor=low, bits=bits)) for bits in (8, 16))
+    finally:
+        pipeline.whole_pixels, pipeline.core = before
+    assert shallow.tensor.dtype == torch.float16 and deep.tensor.dtype == torch.float32
+    assert (shallow.tensor.float() - deep.tensor).abs().max() < 1 / 255 / 8
+    assert images.decode(images.encode(deep.tensor, deep)).bits == 16
+    written = images.decode(images.encode(shallow.tensor, shallow)).tensor
+    assert (written - deep.tensor).abs().max() <= 1.2 / 255
