@@ -219,7 +219,6 @@ def test_rectangles_of_labels(page):
     """A model with a palette offers a board: its first plan is translated at once, a new rectangle anew."""
     choose(page, "labels")
     page.locator("#description").get_by_text("pix2pix").first.wait_for()
-    page.locator("#way-in").get_by_text("Draw").click()
     first = result(page, (128, 128))
     assert page.locator("#board .labels button").all_inner_texts() == ["ground", "wall", "window"]
     page.locator("#board").get_by_text("window").click()

@@ -206,7 +206,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             nothing = "There is no model yet. Train one, for example with `python train.py --task cyclegan`."
             hidden = dict.fromkeys([image_panel, noise_panel, details], gr.update(visible=False))
             return {**clear, **hidden, line: nothing}
-        takes, ways = shelf.takes(entry), directions(entry)
+        takes, ways, labels = shelf.takes(entry), directions(entry), bool(rectangles.palette(entry))
         sizes = [("Automatic", AUTO), ("Full size", FULL), (f"{entry.size} px, as trained", TRAINED)]
         return {
             **clear,
@@ -214,10 +214,10 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             noise_panel: gr.update(visible=takes == "noise"),
             details: gr.update(visible=True),
             line: f"{entry.description}\n\n<small>{about(entry)}</small>",
-            way_in: gr.update(value=UPLOAD, visible=drawing.drawable(entry)),
-            upload: gr.update(visible=True),
+            way_in: gr.update(value=DRAW if labels else UPLOAD, visible=drawing.drawable(entry)),
+            upload: gr.update(visible=not labels),
             canvas: gr.update(visible=False, value=drawing.blank()),
-            board: gr.update(visible=False, value=rectangles.begin(entry)),
+            board: gr.update(visible=labels, value=rectangles.begin(entry)),
             direction: gr.update(choices=ways, value=ways[0][1], visible=len(ways) > 1),
             size: gr.update(choices=sizes, value=AUTO),
             examples: gr.update(value=thumbnails(entry.examples), visible=bool(entry.examples)),
@@ -274,6 +274,12 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             return run_plan(name, plan, way, at, alpha, request)
         return [gr.skip()] * len(outputs)
 
+    def run_first(name, how, path, plan, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+        """Of a model just chosen: its plan, or the picture that is there."""
+        if how == DRAW and name and of_labels(name):
+            return run_plan(name, plan, way, at, alpha, request)
+        return run_or_clear(name, path, way, at, alpha, request, progress)
+
     def choose_way(how, name):
         """The upload, the canvas or the board."""
         board_wanted = how == DRAW and of_labels(name)
@@ -289,7 +295,8 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
 
     def example(name, event: gr.SelectData):
         path = said(shelf.entry, name).examples[event.index]
-        return str(lay(path.name, path.read_bytes()))
+        laid = str(lay(path.name, path.read_bytes()))
+        return {source: laid, way_in: UPLOAD, **choose_way(UPLOAD, name)}
 
     panel = [image_panel, noise_panel, details, line, direction, size, examples, preview, card]
     panel += [way_in, upload, canvas, board, result, slider, note, download, grid, made_note, made_file]
@@ -302,7 +309,8 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         lambda on: (gr.update(visible=not on), gr.update(visible=on)), compare, [result, slider], **quick
     )
     again.click(refresh, model, model, **quick)
-    model.change(show, model, panel, **quick).then(run_or_clear, inputs, outputs, **slow)
+    first = [model, way_in, source, board, direction, size, keep_alpha]
+    model.change(show, model, panel, **quick).then(run_first, first, outputs, **slow)
     either = [model, way_in, source, canvas, board, direction, size, keep_alpha]
     gr.on([go.click, direction.input], run_either, either, outputs, **slow)
     chosen = way_in.input(choose_way, [way_in, model], [upload, canvas, board], **quick)
@@ -315,7 +323,9 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     done = received.success(run_or_clear, inputs, outputs, **slow)
     for event in (received, done):  # no broken picture stays in view
         event.failure(lambda path: path if is_picture(path) else None, source, source, **quick)
-    examples.select(example, model, source, **quick).then(run, inputs, outputs, **slow)
+    examples.select(example, model, [source, way_in, upload, canvas, board], **quick).then(
+        run, inputs, outputs, **slow
+    )
     drawn = dict(fn=draw, inputs=[model, count, seed], outputs=[grid, made_note, made_file], **heavy)
     gr.on([make.click, count.release, seed.submit], show_progress_on=grid, **drawn)
     another.click(lambda n: int(n or 0) + 1, seed, seed, **quick).then(show_progress_on=grid, **drawn)
