@@ -3,7 +3,8 @@
 The limit is the forward pass of a 3x3 convolution, 256 -> 256 channels, 64x64, batch 4, measured in the same
 run right before and after each case (the mean of both counts). The work of a step is that of the published
 implementations, whatever ours leaves out: 1,879 GFLOP for CycleGAN (ResNet-9, 256 px, batch 1, with identity
-loss), 87 GFLOP a picture for pix2pix (U-Net 256, PatchGAN 70).
+loss), 87 GFLOP a picture for pix2pix (U-Net 256, PatchGAN 70). Of methods that draw captions it is counted:
+what one step multiplies.
 """
 
 import json
@@ -20,6 +21,13 @@ CASES = {  # name: (task, settings, GFLOP a step where the published implementat
     "pix2pix U-Net 256 px, batch 4": ("pix2pix", {"batch_size": 4}, 4 * 87),
     "CUT ResNet-9 256 px, batch 1": ("cut", {}, None),
     "FastCUT ResNet-9 256 px, batch 1": ("cut", {"fast": True}, None),
+    "StackGAN Stage-I 64 px, batch 16": ("stackgan", {"batch_size": 16, "text_steps": 0}, None),
+    "StackGAN Stage-II 256 px, batch 4": (
+        "stackgan",
+        {"batch_size": 4, "text_steps": 0, "stage1_steps": 0},
+        None,
+    ),
+    "DF-GAN 128 px, batch 16": ("df_gan", {"size": 128, "batch_size": 16, "text_steps": 0}, None),
 }
 
 
@@ -55,6 +63,22 @@ def clock() -> float:
     return time.perf_counter()
 
 
+def work(kind: str, config) -> tuple[dict, dict]:
+    """What a method is told of its data, and a batch of it: noise, or drawn birds with captions."""
+    import torch
+
+    if kind == "captions":
+        import datasets
+        from translate.stream import collate
+
+        data = datasets.load(kind, "birds:64", size=config.size)
+        samples = [data.sample(i, torch.Generator().manual_seed(i)) for i in range(config.batch_size)]
+        return data.info, collate(samples)
+    shape = (config.batch_size, 3, config.size, config.size)
+    batch = {key: torch.rand(shape) * 2 - 1 for key in ("a", "b")}
+    return dict(kind=kind, name="noise", count=1, channels={"a": 3, "b": 3}), batch
+
+
 def measure(name: str, precision: str, steps: int) -> dict:
     """One case, in this process (a fresh one, so that the peak memory is the case's own)."""
     from translate import machine
@@ -62,6 +86,7 @@ def measure(name: str, precision: str, steps: int) -> dict:
     machine.tune()
     import torch
     from accelerate import Accelerator
+    from torch.utils.flop_counter import FlopCounterMode
 
     from translate.loop import Update, precision_of
     from translate.stream import to_device
@@ -75,11 +100,13 @@ def measure(name: str, precision: str, steps: int) -> dict:
     dtype = precision_of(config, device)
     before = convolution_limit(dtype or torch.float32)
     torch.manual_seed(0)
-    info = DataInfo(kind=task_class.data, name="noise", count=1, channels={"a": 3, "b": 3})
-    task = task_class(config, info).to(device)
-    update = Update(task, config, accelerator, dtype)
-    shape = (config.batch_size, 3, config.size, config.size)
-    batch = to_device({key: torch.rand(shape) * 2 - 1 for key in ("a", "b")}, device)
+    info, batch = work(task_class.data, config)
+    task = task_class(config, DataInfo.of(info)).to(device)
+    update, batch = Update(task, config, accelerator, dtype), to_device(batch, device)
+    if task_class.data == "captions":
+        with FlopCounterMode(display=False) as counter:
+            task.step(batch, 0, update)
+        gflop = counter.get_total_flops() / 1e9
     times = []
     for t in range(steps + 3):  # the first ones build kernels and grow the heap
         start = clock()
