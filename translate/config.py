@@ -70,7 +70,7 @@ class RunConfig:
     # == Output ==
     output: Path | None = None  # the run's folder; default runs/<task>-<data>
     save_every: int = 1000  # updates between two states to resume from
-    save_minutes: float = 10.0  # also save, and preview, when so much time has passed
+    save_minutes: float = 10.0  # also save, and preview, when so much time has passed; at first after 1, 2, 4
     keep_states: int = 2  # older states are deleted
     preview_every: int = 500  # updates between two preview pictures; 0 is off
     preview_count: int = 6  # rows of a preview picture

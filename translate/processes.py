@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+FIRST = 60  # seconds
+
 
 @contextlib.contextmanager
 def together(accelerator) -> Iterator[None]:
@@ -32,10 +34,11 @@ def together(accelerator) -> Iterator[None]:
 @contextlib.contextmanager
 def stoppable(accelerator, seconds: float) -> Iterator[Callable[[], tuple[bool, bool]]]:
     """Yields a function that says, in all processes alike: whether Ctrl-C or SIGTERM came to one of them, and
-    whether `seconds` have passed in one of them since it last said so.
+    whether it is time again in one of them: FIRST seconds after the start, then whenever the time since the
+    start has doubled, at the latest after `seconds`.
     """
     asked: list[float] = []
-    last = time.monotonic()
+    start = last = time.monotonic()
 
     def note(*_) -> None:
         # A second Ctrl-C does not wait for the update to end. (Before that, a launcher repeats the first.)
@@ -45,7 +48,8 @@ def stoppable(accelerator, seconds: float) -> Iterator[Callable[[], tuple[bool, 
 
     def ask() -> tuple[bool, bool]:
         nonlocal last
-        stop, late = bool(asked), time.monotonic() - last > seconds
+        pause = min(seconds, max(FIRST, last - start))  # a kill in the first minutes loses half of them
+        stop, late = bool(asked), time.monotonic() - last >= pause
         if accelerator.num_processes > 1:
             both = torch.tensor([float(stop), float(late)], device=accelerator.device)
             stop, late = (accelerator.reduce(both, "sum") > 0).tolist()
