@@ -50,16 +50,20 @@ class Affine(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Affine and rectify, twice, then a convolution."""
+    """Affine and rectify, twice, enlarge if wanted, then a convolution.
 
-    def __init__(self, given: int, inputs: int, outputs: int):
+    Nearest neighbours commute with what is done to each value alone, so they come as late as possible.
+    """
+
+    def __init__(self, given: int, inputs: int, outputs: int, enlarge: int = 1):
         super().__init__()
-        self.first, self.second = Affine(given, inputs), Affine(given, inputs)
+        self.first, self.second, self.enlarge = Affine(given, inputs), Affine(given, inputs), enlarge
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
         x = F.leaky_relu(self.first(x, e), 0.2)
-        return self.conv(F.leaky_relu(self.second(x, e), 0.2))
+        x = F.leaky_relu(self.second(x, e), 0.2)
+        return self.conv(F.interpolate(x, scale_factor=2) if self.enlarge == 2 else x)
 
 
 class UpBlock(nn.Module):
@@ -67,16 +71,15 @@ class UpBlock(nn.Module):
 
     def __init__(self, given: int, inputs: int, outputs: int):
         super().__init__()
-        self.fuse = nn.ModuleList([Fusion(given, inputs, outputs), Fusion(given, outputs, outputs)])
+        self.fuse = nn.ModuleList([Fusion(given, inputs, outputs, 2), Fusion(given, outputs, outputs)])
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
         self.gain = nn.Parameter(torch.zeros(1))  # the block begins as its shortcut
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        x = F.interpolate(x, scale_factor=2)
         y = x
         for fuse in self.fuse:
             y = fuse(y, e)
-        return self.shortcut(x) + self.gain * y
+        return F.interpolate(self.shortcut(x), scale_factor=2) + self.gain * y
 
 
 class Generator(nn.Module):
@@ -110,7 +113,8 @@ class DownBlock(nn.Module):
         self.gain = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(self.shortcut(x), 2) + self.gain * self.body(x)
+        # The mean of four commutes with a 1x1 convolution and is cheaper before it.
+        return self.shortcut(F.avg_pool2d(x, 2)) + self.gain * self.body(x)
 
 
 class Discriminator(nn.Module):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 import datasets
-from models.df_gan import DFGAN, Affine, Discriminator, Generator
+from models.df_gan import DFGAN, Affine, Discriminator, DownBlock, Generator, UpBlock
 from tests.conftest import build
 from translate.__main__ import text as text_command
 from translate.checkpoint import write_model
@@ -141,3 +141,21 @@ def test_the_command(folder, tmp_path, capsys):
         text_command((), model=str(folder), output=str(tmp_path / "other"))
     with pytest.raises(UserError, match="told.text cannot be read"):
         text_command((), model=str(folder), output=str(tmp_path / "other"), file=str(tmp_path / "told.text"))
+
+
+def test_enlarging_late_is_enlarging_first():
+    """As the paper draws it: larger, then fused; the mean after the 1x1 convolution."""
+    torch.manual_seed(0)
+    block, e = UpBlock(6, 4, 8), torch.randn(2, 6)
+    for p in block.parameters():
+        p.data.add_(0.2 * torch.randn_like(p))
+    x = torch.randn(2, 4, 5, 5)
+    large = F.interpolate(x, scale_factor=2)
+    y = large
+    for fuse in block.fuse:
+        y = fuse.conv(F.leaky_relu(fuse.second(F.leaky_relu(fuse.first(y, e), 0.2), e), 0.2))
+    assert torch.allclose(block(x, e), block.shortcut(large) + block.gain * y, atol=1e-5)
+    down, x = DownBlock(4, 8), torch.randn(2, 4, 6, 6)
+    down.gain.data.fill_(0.5)
+    published = F.avg_pool2d(down.shortcut(x), 2) + down.gain * down.body(x)
+    assert torch.allclose(down(x), published, atol=1e-5)
