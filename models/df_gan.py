@@ -131,7 +131,7 @@ class Discriminator(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(self.first(x))
+        return self.blocks(self.first(x.contiguous(memory_format=torch.channels_last)))
 
     def match(self, features: Tensor, e: Tensor) -> Tensor:
         e = e.to(features.dtype)[..., None, None].expand(-1, -1, *features.shape[2:])
