@@ -70,7 +70,7 @@ def load(
     if not 2 <= scale <= 8:
         raise DataError(f"--scale {scale} must be 2 to 8")
     if is_built_in(data) and a is None and b is None:
-        found = load_birds(kind, data, size, split, direction, scale)
+        found = load_birds(kind, data, size, split, direction, scale, cache)
     else:
         from importlib import import_module
 
@@ -96,11 +96,14 @@ def is_built_in(data: str) -> bool:
     return data.partition(":")[0] == "birds"
 
 
-def load_birds(kind: str, data: str, size: int, split: str, direction: str, scale: int) -> Dataset:
+def load_birds(
+    kind: str, data: str, size: int, split: str, direction: str, scale: int, cache: str
+) -> Dataset:
     from datasets import birds
 
     _, limited, count = data.partition(":")
     if limited and not (count.isdecimal() and int(count) > 0):
         raise DataError(f'"{data}" should be birds or birds:COUNT, such as birds:1000')
     number = int(count) if limited else None
-    return birds.load(kind, size=size, split=split, count=number, direction=direction, scale=scale)
+    options = dict(direction=direction, scale=scale, cache=cache)
+    return birds.load(kind, size=size, split=split, count=number, **options)

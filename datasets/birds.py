@@ -15,6 +15,7 @@ from datasets.base import DataError, Dataset, randint
 from datasets.birds_captions import attributes_in, captions
 from datasets.birds_drawing import PALETTE, draw
 from datasets.lowres import imresize, valued
+from datasets.store import keeps
 from datasets.words import vocabulary
 
 __all__ = ["ATTRIBUTES", "Bird", "Birds", "attributes_in", "bird", "captions", "draw", "load"]
@@ -100,17 +101,25 @@ def bird(index: int) -> Bird:
     )
 
 
+def pixels(of: Bird, size: int, style: str = "colour") -> Tensor:
+    """uint8 [3, size, size]."""
+    return torch.from_numpy(draw(of, size, style)).permute(2, 0, 1).contiguous()
+
+
 def picture(of: Bird, size: int, style: str = "colour") -> Tensor:
     """float32 [3, size, size] in [-1, 1]."""
-    pixels = torch.from_numpy(draw(of, size, style))
-    return pixels.permute(2, 0, 1).float().div_(127.5).sub_(1).contiguous()
+    return pixels(of, size, style).float().div_(127.5).sub_(1)
 
 
 class Birds(Dataset):
     """Birds as one kind of data; sample `index` of the test part is another bird than any of training."""
 
-    def __init__(self, kind: str, size: int, split: str, count: int, direction: str, scale: int) -> None:
+    def __init__(
+        self, kind: str, size: int, split: str, count: int, direction: str, scale: int, cache: str
+    ) -> None:
         self.kind, self.size, self.direction, self.scale = kind, size, direction, scale
+        pictures = count * (2 if kind in DOMAINS else 1)
+        self.kept: dict | None = {} if keeps(cache, pictures * 3 * size**2) else None
         self.first = TEST if split == "test" else 0
         names = dict(DOMAINS.get(kind, {}))
         if direction == "BtoA" and names:
@@ -139,6 +148,15 @@ class Birds(Dataset):
     def attributes(self, index: int) -> dict[str, str]:
         return self.bird(index).attributes
 
+    def drawn(self, of: Bird, style: str = "colour") -> Tensor:
+        """Its `picture`; drawn once (some 10 ms at 128 px) where all fit in memory."""
+        if self.kept is None:
+            return picture(of, self.size, style)
+        key = of.index, of.wing_pattern, style
+        if key not in self.kept:
+            self.kept[key] = pixels(of, self.size, style)
+        return self.kept[key].float().div_(127.5).sub_(1)
+
     def hidden_partner(self, index: int) -> Tensor:
         """Unpaired data: the same bird with striped wings, [3, size, size]: for scores, not for training."""
         return picture(replace(self.bird(index), wing_pattern="striped"), self.size)
@@ -147,17 +165,17 @@ class Birds(Dataset):
         of = self.bird(index)
         found: dict[str, Any] = {"index": index, "file": f"bird {of.index}"}
         if self.kind == "paired":
-            found |= self.directed(picture(of, self.size, "ink"), picture(of, self.size))
+            found |= self.directed(self.drawn(of, "ink"), self.drawn(of))
         elif self.kind == "unpaired":
             other = replace(self.bird(randint(len(self), generator)), wing_pattern="striped")
-            found |= self.directed(picture(of, self.size), picture(other, self.size))
+            found |= self.directed(self.drawn(of), self.drawn(other))
             found["file"] += f" | bird {other.index}"
         elif self.kind == "lowres":
-            high = picture(of, self.size)
+            high = self.drawn(of)
             small = self.size // self.scale
             found |= {"low": valued(imresize((high + 1) * 127.5, small, small)), "high": high}
         else:
-            found["image"] = picture(of, self.size)
+            found["image"] = self.drawn(of)
             if self.kind == "captions":
                 found["caption"] = captions(of)[randint(10, generator)]
                 other = self.bird(self.other(index, generator))
@@ -185,6 +203,7 @@ def load(
     count: int | None = None,
     direction: str = "AtoB",
     scale: int = 4,
+    cache: str = "auto",
 ) -> Birds:
     """Birds as `paired`, `unpaired`, `captions`, `labels` (the belly's colour), `lowres` or `images`.
 
@@ -196,4 +215,4 @@ def load(
         raise DataError(f"birds at low resolution need a size that {scale} divides, not {size}")
     if count is None:
         count = EPOCH if split == "train" else TEST_COUNT
-    return Birds(kind, size, split, count, direction, scale)
+    return Birds(kind, size, split, count, direction, scale, cache)

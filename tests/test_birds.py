@@ -162,3 +162,17 @@ def test_test_birds_are_other_birds():
 def test_impossible_birds(data, size, mend):
     with pytest.raises(datasets.DataError, match=mend):
         datasets.load("images", data, size=size)
+
+
+@pytest.mark.parametrize("kind", ["paired", "unpaired", "captions", "lowres"])
+def test_birds_kept_in_memory_are_those_drawn_anew(kind):
+    kept, drawn = (birds.load(kind, 32, count=6, cache=cache) for cache in ("on", "off"))
+    for _ in range(2):
+        for i in range(6):
+            ours, theirs = (data.sample(i, torch.Generator().manual_seed(i)) for data in (kept, drawn))
+            assert all(torch.equal(v, theirs[k]) for k, v in ours.items() if isinstance(v, torch.Tensor))
+            for value in ours.values():
+                if isinstance(value, torch.Tensor):
+                    value.zero_()  # what a training does with a sample must not reach what is kept
+    assert drawn.kept is None and len(kept.kept) >= 6
+    assert birds.load(kind, 2048, count=10**7).kept is None, "auto: not where they do not fit"
