@@ -42,9 +42,9 @@ def test_reading(words):
         ("\U0001f426", "100% of the words are not known"),
         ("\u7ea2\u8272\u7684\u9e1f", "100% of the words are not known"),
         ("ein gelber Vogel", "100% of the words are not known to the model (ein, gelber, vogel)"),
-        ("red " * 200, f"only the first {LENGTH - 1} words or so were read"),
+        ("red " * 200, f"only the beginning was read, {LENGTH} pieces of words"),
         ("x" * 10_000, "100% of the words are not known"),
-        ("red bird " * 2000, "only the first"),
+        ("red bird " * 2000, "only the beginning"),
         ("\0\t\n red", None),
     ],
 )

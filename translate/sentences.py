@@ -92,6 +92,7 @@ class Frozen:
         """The model, float32, in eval mode, on the CPU; only safetensors, which run nothing."""
         import transformers
 
+        transformers.utils.logging.disable_progress_bar()
         kinds = {"clip_text_model": "CLIPTextModel", "t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}
         found = getattr(transformers, kinds.get(self.kind, "AutoModel"))
         with self.wanted():

@@ -38,12 +38,12 @@ class Reading:
         if self.unknown:
             share = len(self.unknown) / (len(self.known) + len(self.unknown))
             different = list(dict.fromkeys(self.unknown))
-            shown = ", ".join(different[:5]) + (", ..." if len(different) > 5 else "")
+            shown = ", ".join(word[:20] for word in different[:5]) + (", ..." if len(different) > 5 else "")
             parts.append(f"{share:.0%} of the words are not known to the model ({shown})")
         if not self.known and not self.unknown:
             parts.append("the text has no words, so the picture may show anything")
         if self.cut:
-            parts.append(f"only the first {LENGTH - 1} words or so were read")
+            parts.append(f"only the beginning was read, {len(self.pieces)} pieces of words")
         return "; ".join(parts)
 
 
