@@ -72,12 +72,10 @@ def as_generated(pictures, generator):
 
     x = pictures.float() / 127.5 - 1
     x = x.flip(3) if torch.rand((), generator=generator) < 0.5 else x
-    shape, size = (len(x), 1, 1, 1), x.shape[-1]
-    less = int(torch.randint(size // 2, size + 1, (), generator=generator))
-    soft = F.interpolate(F.interpolate(x, (less, less), mode="bilinear", antialias=True), x.shape[-2:])
-    share = torch.rand(shape, generator=generator)
-    noise = 0.2 * torch.rand(shape, generator=generator) * torch.randn(x.shape, generator=generator)
-    return x + share * (soft - x) + noise
+    shape = len(x), 1, 1, 1
+    soft = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    share, strength = (torch.rand(shape, generator=generator) for _ in range(2))
+    return x + share * (soft - x) + 0.2 * strength * torch.randn(x.shape, generator=generator)
 
 
 def birds_reader(settings: Settings) -> None:
