@@ -156,10 +156,8 @@ def main(settings: Settings) -> None:
         print(f"| {name} | {own:.3f} | {shuffled:.3f} | {' | '.join(cells)} | {speed} |", flush=True)
     if settings.sheets:
         settings.sheets.mkdir(parents=True, exist_ok=True)
-        figures.grid({name: pictures[:SHOWN] for name, pictures in made.items()}).save(
-            settings.sheets / "captions.png"
-        )
-        (settings.sheets / "captions.txt").write_text("\n".join(captions[:SHOWN]) + "\n")
+        shown = {name: pictures[:SHOWN] for name, pictures in made.items()}
+        figures.grid(shown, notes=captions[:SHOWN]).save(settings.sheets / "captions.png")
 
 
 def of_captions(captions: list[str], size: int):

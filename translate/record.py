@@ -86,7 +86,7 @@ def preview(task: Task, batch: dict, device: torch.device, precision: torch.dtyp
     """Write a PNG of inputs, outputs and truths; the moving averages answer where there are any."""
     task.eval()
     with task.using_average(), torch.autocast(device.type, precision, enabled=precision is not None):
-        picture = figures.grid(task.preview(to_device(batch, device)))
+        picture = figures.grid(task.preview(to_device(batch, device)), notes=batch.get("caption"))
     path.parent.mkdir(exist_ok=True)
     checkpoint.replace_file(path, lambda new: picture.save(new, format="PNG"))
 

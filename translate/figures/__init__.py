@@ -1,5 +1,7 @@
 """Pictures of what a training does."""
 
+import textwrap
+
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -14,10 +16,14 @@ def to_rgb(pictures: Tensor) -> Tensor:
     return pictures[:, :3]
 
 
-def grid(columns: dict[str, Tensor], gap: int = 4) -> Image.Image:
+NOTE = 240  # pixels, width of the sentences beside the rows
+
+
+def grid(columns: dict[str, Tensor], gap: int = 4, notes: list[str] | None = None) -> Image.Image:
     """One row per sample, one titled column per entry; entries are [B, C, H, W] in [-1, 1].
 
-    A single column (samples of an unconditional model) is laid out as a square.
+    A single column (samples of an unconditional model) is laid out as a square. notes: a sentence beside
+    each row.
     """
     pictures = {title: to_rgb(p.detach().float().cpu().clamp(-1, 1)) for title, p in columns.items()}
     if len(pictures) == 1:
@@ -31,13 +37,13 @@ def grid(columns: dict[str, Tensor], gap: int = 4) -> Image.Image:
     font = ImageFont.load_default(12)
     height = max(c.shape[1] for row in cells for c in row)
     width = max(c.shape[2] for row in cells for c in row)
-    head = 18
-    canvas = Image.new(
-        "RGB",
-        (gap + len(cells[0]) * (width + gap), head + gap + len(cells) * (height + gap)),
-        "white",
-    )
+    head, left = 18, gap + len(cells[0]) * (width + gap)
+    size = left + NOTE * (notes is not None), head + gap + len(cells) * (height + gap)
+    canvas = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(canvas)
+    for y, note in enumerate(notes or []):
+        lines = textwrap.wrap(note, 36, max_lines=max(1, height // 15))
+        pen.text((left + 4, head + gap + y * (height + gap)), "\n".join(lines), fill="black", font=font)
     for x, title in enumerate(titles):
         pen.text((gap + x * (width + gap), 3), title, fill="black", font=font)
     for y, row in enumerate(cells):
