@@ -30,7 +30,7 @@ def sides(data: str, split: str, size: int):
     found = {}
     for side in "AB":
         one = datasets.load(
-            "images", f"{data}/{split}{side}", size=size, resize="resize", flip=False, split="test"
+            "images", f"{data}/{split}{side}", size=size, resize="resize", flip=False, split=split
         )
         found[side] = torch.stack([one.sample(i, torch.Generator())["image"] for i in range(len(one))])
     return found["A"], found["B"]
