@@ -109,3 +109,13 @@ def tiny_cyclegan(pictures) -> list[str]:
     return (
         f"{flags} --patch 16 --pool 3 --ema 0.9 --batch-size 2 --mixed-precision no --preview-every 0".split()
     )
+
+
+@pytest.fixture
+def shelf(models, tmp_path, monkeypatch):
+    """The page's shelf over the test file's own `models`."""
+    pytest.importorskip("gradio")
+    from translate.ui.shelf import Shelf
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    return Shelf([models])

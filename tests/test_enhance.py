@@ -38,15 +38,6 @@ def models(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def shelf(models, tmp_path, monkeypatch):
-    pytest.importorskip("gradio")
-    from translate.ui.shelf import Shelf
-
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    return Shelf([models])
-
-
 def test_models_are_offered_by_scale_and_look(shelf):
     from translate.ui import enhance
     from translate.ui.translate import choices

@@ -51,15 +51,6 @@ def models(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def shelf(models, tmp_path, monkeypatch):
-    pytest.importorskip("gradio")
-    from translate.ui.shelf import Shelf
-
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    return Shelf([models])
-
-
 # --- handlers ---------------------------------------------------------------------------------------------
 
 
