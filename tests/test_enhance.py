@@ -34,6 +34,8 @@ def models(tmp_path_factory):
     enlarger(root / "photo-x4-fast", 4, "fast")
     enlarger(root / "photo-x4-sharp", 4, "sharp")
     enlarger(root / "photo-x4", 4, "faithful")
+    (root / "photo-x4" / "examples").mkdir()
+    photo(root / "photo-x4" / "examples" / "leaf.png", (25, 15))
     enlarger(root / "mine-x2", 2)
     return root
 
@@ -100,6 +102,8 @@ def test_mistakes_are_sentences(shelf, tmp_path, monkeypatch):
 def test_the_tab_in_a_browser(page, tmp_path):
     page.get_by_role("tab", name="Enhance").click()
     page.locator("#enhance-model").get_by_text("Sharp").wait_for()
+    page.locator("#enhance-examples img").first.click()
+    page.get_by_text("100 × 60 px in").wait_for()
     page.set_input_files("#enhance-input input[type=file]", photo(tmp_path / "bird.jpg", (60, 40)))
     page.get_by_text("60 × 40 → 240 × 160 px, about").wait_for()
     page.locator("#enhance-factor").get_by_text("× 2").click()

@@ -13,9 +13,9 @@ from translate.catalog import Entry
 from translate.config import UserError
 from translate.images import Picture
 from translate.pipeline import Pipeline, Progress
-from translate.ui.pictures import showable, write
+from translate.ui.pictures import lay, showable, write
 from translate.ui.shelf import Shelf, Stopped
-from translate.ui.translate import Made, is_picture, said, told
+from translate.ui.translate import Made, is_picture, said, thumbnails, told
 
 TRIED = 96  # pixels, side of the square that is timed
 SHOWN = 4096  # longer side of the pictures in the slider
@@ -114,6 +114,10 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             )  # fmt: skip
             # The file untouched: `images.decode` alone judges it.
             source.preprocess = lambda payload: payload.path if payload else None
+            examples = gr.Gallery(
+                show_label=False, elem_id="enhance-examples", elem_classes="examples", height="auto",
+                allow_preview=False, container=False, object_fit="contain", interactive=False, buttons=[],
+            )  # fmt: skip
             factor = gr.Radio(label="Enlarge", elem_id="enhance-factor")
             model = gr.Radio(label="Look", elem_id="enhance-model")
             ensemble = gr.Checkbox(label="Eight views averaged (8 times as long)", elem_id="enhance-ensemble")
@@ -138,7 +142,17 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             panel: gr.update(visible=bool(known)),
             factor: gr.update(choices=known, value=chosen),
             model: of_factor(chosen),
+            examples: shown(looks(shelf, chosen)[0][1] if known else None),
         }
+
+    def shown(name):
+        """The model's small pictures to try."""
+        paths = shelf.entry(name).examples if name else []
+        return gr.update(value=thumbnails(paths), visible=bool(paths))
+
+    def example(name, event: gr.SelectData):
+        path = said(shelf.entry, name).examples[event.index]
+        return str(lay(path.name, path.read_bytes()))
 
     def of_factor(chosen):
         known = looks(shelf, chosen)
@@ -165,7 +179,9 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
 
     heavy = dict(concurrency_id="model", concurrency_limit=1, api_visibility="private")
     quick = dict(queue=False, show_progress="hidden", api_visibility="private")
-    page.load(refresh, None, [nothing, panel, factor, model], **quick)
+    page.load(refresh, None, [nothing, panel, factor, model, examples], **quick)
+    model.change(shown, model, examples, **quick)
+    picked = examples.select(example, model, source, **quick)
     factor.input(of_factor, factor, model, **quick).then(
         tell, [model, source, ensemble], ahead, show_progress="hidden", **heavy
     )
@@ -176,4 +192,6 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     asked[0](tell, [model, source, ensemble], ahead, show_progress="hidden", **heavy)
     outputs = [slider, note, download]
     go.click(run, [model, source, ensemble], outputs, show_progress_on=slider, **heavy)
+    told_ahead = picked.then(tell, [model, source, ensemble], ahead, show_progress="hidden", **heavy)
+    told_ahead.then(run, [model, source, ensemble], outputs, show_progress_on=slider, **heavy)
     cancel.click(stop, None, None, **quick)

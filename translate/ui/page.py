@@ -31,10 +31,10 @@ CSS = """
 #models-gallery .grid-wrap { height: auto; min-height: 0; max-height: 420px; overflow-y: auto; }
 #models-gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); }
 #models-gallery .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
-#examples .grid-wrap { height: auto; min-height: 0; max-height: 216px; overflow-y: auto; }
-#examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(72px, 1fr));
+.examples .grid-wrap { height: auto; min-height: 0; max-height: 216px; overflow-y: auto; }
+.examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(72px, 1fr));
   align-content: start; padding: 0; }
-#examples .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
+.examples .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
 .pictures .grid-wrap { height: auto !important; min-height: 0; max-height: none; }
 .pictures .grid-container { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); height: auto; }
 .pictures .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }

@@ -151,8 +151,8 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             source.preprocess = lambda payload: payload.path if payload else None
             direction = gr.Radio(label="Direction", elem_id="direction", visible=False)
             examples = gr.Gallery(
-                show_label=False, elem_id="examples", height="auto", allow_preview=False, container=False,
-                object_fit="contain", interactive=False, buttons=[],
+                show_label=False, elem_id="examples", elem_classes="examples", height="auto",
+                allow_preview=False, container=False, object_fit="contain", interactive=False, buttons=[],
             )  # fmt: skip
             with gr.Row():
                 go = gr.Button("Translate", variant="primary", elem_id="go", scale=3)
