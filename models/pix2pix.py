@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.common import objectives
-from models.common.layers import ResNetGenerator, init_normal, norm, together, upsample
+from models.common.layers import ResNetGenerator, init_he, init_normal, norm, together, upsample
 from translate.config import Norm, Objective, Penalty, RunConfig, Translator
 from translate.task import DataInfo, Task, UserError
 
@@ -93,12 +93,12 @@ class PatchGAN(nn.Sequential):
 def generator(
     name: str, inputs: int, outputs: int, channels: int, kind: str, up: str, dropout: bool
 ) -> nn.Module:
-    """A translator by name, initialised as published."""
+    """A translator by name, initialised as published; without norms, so that it need not have any."""
     if name.startswith("unet"):
         G = UNet(inputs, outputs, channels, {"unet256": 8, "unet128": 7}[name], kind, up, dropout)
     else:
         G = ResNetGenerator(inputs, outputs, channels, int(name[6:]), kind, up)
-    init_normal(G)
+    (init_he if kind == "none" else init_normal)(G)
     return G
 
 

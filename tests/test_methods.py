@@ -42,10 +42,12 @@ def test_pix2pix_objective(game):
     torch.testing.assert_close(given["D"], 0.5 * g.discriminate(real_logits, fake_logits))
 
 
-@pytest.mark.parametrize("norm", ["instance", "batch"])
+@pytest.mark.parametrize(
+    ("norm", "norm_d"), [("instance", "instance"), ("batch", "batch"), ("none", "batch")]
+)
 @pytest.mark.parametrize("game", objectives.GAMES)
-def test_cyclegan_objective(game, norm):
-    config = change(cyclegan.CycleGAN.tiny(), objective=game, norm=norm)
+def test_cyclegan_objective(game, norm, norm_d):
+    config = change(cyclegan.CycleGAN.tiny(), objective=game, norm=norm, norm_d=norm_d)
     task, batch = cyclegan.CycleGAN(config, INFO), pair(config)
     given, _ = losses_of(task, batch)
     x, y, G, F = batch["a"], batch["b"], task.G, task.F

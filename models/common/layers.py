@@ -118,3 +118,17 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
             nn.init.normal_(m.weight, 1.0, std)
         if getattr(m, "bias", None) is not None:
             nn.init.zeros_(m.bias)
+
+
+def init_he(module: nn.Module, branch: float = 0.1) -> None:
+    """For networks without norms: weights ~ N(0, 2 / inputs), biases 0 (He et al. 2015, arXiv 1502.01852);
+    residual branches and the picture begin small, as in ESRGAN (Wang et al. 2018, arXiv 1809.00219).
+    """
+    for m in module.modules():
+        if isinstance(m, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
+            nn.init.zeros_(m.bias)
+    for m in module.modules():
+        small = m.body[5] if isinstance(m, ResidualBlock) else m if isinstance(m, ToPicture) else None
+        if small is not None:
+            nn.init.kaiming_normal_(small.weight, nonlinearity="relu").data.mul_(branch)
