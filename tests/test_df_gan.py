@@ -15,6 +15,7 @@ from translate.checkpoint import write_model
 from translate.config import UserError
 from translate.pipeline import Pipeline
 from translate.stream import collate
+from translate.task import DataInfo
 
 BIRDS = datasets.load("captions", "birds:8", size=32)
 
@@ -159,3 +160,18 @@ def test_enlarging_late_is_enlarging_first():
     down.gain.data.fill_(0.5)
     published = F.avg_pool2d(down.shortcut(x), 2) + down.gain * down.body(x)
     assert torch.allclose(down(x), published, atol=1e-5)
+
+
+def test_the_average_starts_anew_with_the_generator():
+    """Right after the text it is nearly the live network, however long the text took."""
+    config = dataclasses.replace(DFGAN.tiny(), ema=0.999, text_steps=5000)
+    task = DFGAN(config, DataInfo.of(BIRDS.info))
+    task.keep_average()
+    with torch.no_grad():
+        task.text.out.weight.add_(1), task.G.start.weight.add_(1)
+    task.update_average(4999)  # still text: slow
+    assert (task.averaged["text"].out.weight - task.text.out.weight).abs().mean() > 0.9
+    task.update_average(5000)
+    for name, layer in (("text", "out"), ("G", "start")):
+        mean, live = getattr(task.averaged[name], layer).weight, getattr(getattr(task, name), layer).weight
+        assert (mean - live).abs().max() < 0.11

@@ -204,6 +204,10 @@ class FromText(Task):
         """What is understood of a caption."""
         return self.frozen.read(caption, LONGEST) if self.frozen else self.reads.read(caption)
 
+    def update_average(self, t: int) -> None:
+        """Counts anew from where the generator starts to learn, so as to forget how it began."""
+        super().update_average(t if t < self.text_steps else t - self.text_steps)
+
     def paint(self, z: Tensor, e: Tensor) -> Tensor:
         """Noise [B, Z] and sentences [B, words] to pictures [B, C, size, size] in [-1, 1]."""
         raise TypeError(f"{type(self).__name__} must define paint()")
