@@ -293,6 +293,13 @@ def test_the_default_output_folder(words, folder):
     assert parsed("--task", "cyclegan", *words).output == Path(folder)
 
 
+def test_a_dry_run_does_not_print_whole_vocabularies(trainer, tmp_path):
+    flags = "--task df_gan --data birds:4 --size 32 --channels 4 --batch-size 2 --dry-run"
+    code, printed = trainer.run(*flags.split(), "--output", tmp_path / "run")
+    assert code == 0, printed
+    assert "vocabulary = [PAD], [UNK], [CLS], a, b, c, d, e, ... (" in printed and "##z" not in printed
+
+
 def test_dry_run_shows_everything_and_writes_nothing(trainer, tiny_cyclegan, tmp_path):
     code, printed = trainer.run(*tiny_cyclegan, "--output", tmp_path / "run", "--dry-run")
     assert code == 0, printed

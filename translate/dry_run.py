@@ -25,10 +25,18 @@ def describe(task: Task, dataset, config: RunConfig) -> str:
     parts = "weights, gradients, Adam's moments, activations, the program itself"
     lines.append(f"memory, estimated: {gib:.1f} GiB a process ({parts}; cached pictures come on top)")
     lines.append("data")
-    lines += [f"  {k} = {v}" for k, v in dataclasses.asdict(task.info).items()]
+    lines += [f"  {k} = {brief(v)}" for k, v in dataclasses.asdict(task.info).items()]
     return "\n".join(lines)
 
 
+def brief(value) -> str:
+    """A long list by its first members and their number."""
+    if isinstance(value, tuple) and len(value) > FEW:
+        return f"{', '.join(map(str, value[:FEW]))}, ... ({len(value):,} in all)"
+    return str(value)
+
+
+FEW = 8  # members of a list that are shown
 PROGRAM = 512 * 2**20  # Python with torch, before the first picture
 COPIES = 6  # of the weights: they, gradients, Adam's two moments, about two in bfloat16 and kernels' layouts
 
