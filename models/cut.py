@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from models import pix2pix
 from models.common import objectives
-from models.common.layers import init_normal, together
+from models.common.layers import init_normal, initialise, together
 from translate.config import Norm, Objective, Penalty, RunConfig
 from translate.task import DataInfo, Task, UserError
 
@@ -56,10 +56,11 @@ class Config(RunConfig):
     """CUT (Park et al. 2020)"""
 
     generator: Literal["resnet9", "resnet6"] = "resnet9"  # section 4.1
-    channels: int = 64  # width of the first layer of G and D
+    channels: int = 64  # width of the first layer of G
+    channels_D: int | None = None  # of D's; default --channels
     patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of the discriminator, in pixels
     norm: Norm = "instance"  # of G's features
-    norm_d: Norm = "instance"  # of D's
+    norm_D: Norm = "instance"  # of D's
     upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
     objective: Objective = "least-squares"  # the adversarial game, section 4.1
     fast: bool = False  # FastCUT: one contrast with weight 10, mirrored inputs; less memory and time
@@ -83,9 +84,9 @@ class CUT(Task):
             raise UserError(f"CUT encodes its own output, so A and B need equal channels, not {a} and {b}")
         self.stride = pix2pix.stride_of(c)
         self.G = pix2pix.generator(c.generator, a, b, c.channels, c.norm, c.upsample, dropout=False)
-        self.D = pix2pix.PatchGAN(b, c.channels, int(c.patch), c.norm_d)
+        self.D = pix2pix.PatchGAN(b, c.channels_D or c.channels, int(c.patch), c.norm_D)
         self.H = Projector([a, *[width * c.channels for width in LAYERS.values()]])
-        init_normal(self.D)
+        initialise(self.D, c.norm_D)
         init_normal(self.H)
         self.objective = objectives.game(c.objective)
 
@@ -136,7 +137,7 @@ class CUT(Task):
         update("G", fool + lambda_nce * nce)  # eq. 5
 
         fake = fake.detach().to(y.dtype)
-        real_logits, fake_logits = together(self.D, c.norm_d, y, fake)
+        real_logits, fake_logits = together(self.D, c.norm_D, y, fake)
         loss_D = 0.5 * self.objective.discriminate(real_logits, fake_logits)
         update("D", loss_D + c.lambda_penalty * objectives.penalty(c.penalty, self.D, y, fake))
         return {"G_fool": fool.detach(), "nce": nce.detach(), "D": loss_D.detach()}

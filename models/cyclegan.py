@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models import pix2pix
 from models.common import objectives
-from models.common.layers import init_normal, together
+from models.common.layers import initialise, together
 from models.common.pool import Pool
 from translate.config import Norm, Objective, Penalty, RunConfig, Translator
 from translate.task import DataInfo, Task, UserError
@@ -32,10 +32,11 @@ class Config(RunConfig):
     """CycleGAN (Zhu et al. 2017)"""
 
     generator: Translator = "resnet9"  # resnet9 for 256 px and more, resnet6 for 128 px (section 7.2)
-    channels: int = 64  # width of the first layer of G, F and the discriminators
+    channels: int = 64  # width of the first layer of G and F
+    channels_D: int | None = None  # of the discriminators'; default --channels
     patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of the discriminators, in pixels
     norm: Norm = "instance"  # of G's and F's features, section 4; none learns faster here (docs/unpaired.md)
-    norm_d: Norm = "instance"  # of the discriminators'
+    norm_D: Norm = "instance"  # of the discriminators'
     upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
     objective: Objective = "least-squares"  # the adversarial game, section 4
     lambda_cycle: float = 10.0  # weight of the cycle loss, section 4; 0 is the control without it
@@ -62,10 +63,10 @@ class CycleGAN(Task):
             )
         self.G = pix2pix.generator(c.generator, a, b, c.channels, c.norm, c.upsample, dropout=False)
         self.F = pix2pix.generator(c.generator, b, a, c.channels, c.norm, c.upsample, dropout=False)
-        self.D_X = pix2pix.PatchGAN(a, c.channels, int(c.patch), c.norm_d)
-        self.D_Y = pix2pix.PatchGAN(b, c.channels, int(c.patch), c.norm_d)
-        init_normal(self.D_X)
-        init_normal(self.D_Y)
+        self.D_X = pix2pix.PatchGAN(a, c.channels_D or c.channels, int(c.patch), c.norm_D)
+        self.D_Y = pix2pix.PatchGAN(b, c.channels_D or c.channels, int(c.patch), c.norm_D)
+        for D in (self.D_X, self.D_Y):
+            initialise(D, c.norm_D)
         self.pool_X = Pool(c.pool, (a, c.size, c.size), c.seed)
         self.pool_Y = Pool(c.pool, (b, c.size, c.size), c.seed + 1)
         self.objective = objectives.game(c.objective)
@@ -99,7 +100,7 @@ class CycleGAN(Task):
 
     def discriminate(self, D, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Half the loss of D, as published, and its penalty."""
-        real_logits, fake_logits = together(D, self.config.norm_d, real, fake.to(real.dtype))
+        real_logits, fake_logits = together(D, self.config.norm_D, real, fake.to(real.dtype))
         loss = 0.5 * self.objective.discriminate(real_logits, fake_logits)
         return loss, objectives.penalty(self.config.penalty, D, real, fake)
 

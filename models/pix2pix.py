@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.common import objectives
-from models.common.layers import ResNetGenerator, init_he, init_normal, norm, together, upsample
+from models.common.layers import ResNetGenerator, init_normal, initialise, norm, together, upsample
 from translate.config import Norm, Objective, Penalty, RunConfig, Translator
 from translate.task import DataInfo, Task, UserError
 
@@ -98,7 +98,7 @@ def generator(
         G = UNet(inputs, outputs, channels, {"unet256": 8, "unet128": 7}[name], kind, up, dropout)
     else:
         G = ResNetGenerator(inputs, outputs, channels, int(name[6:]), kind, up)
-    (init_he if kind == "none" else init_normal)(G)
+    initialise(G, kind)
     return G
 
 

@@ -43,11 +43,11 @@ def test_pix2pix_objective(game):
 
 
 @pytest.mark.parametrize(
-    ("norm", "norm_d"), [("instance", "instance"), ("batch", "batch"), ("none", "batch")]
+    ("norm", "norm_D"), [("instance", "instance"), ("batch", "batch"), ("none", "batch")]
 )
 @pytest.mark.parametrize("game", objectives.GAMES)
-def test_cyclegan_objective(game, norm, norm_d):
-    config = change(cyclegan.CycleGAN.tiny(), objective=game, norm=norm, norm_d=norm_d)
+def test_cyclegan_objective(game, norm, norm_D):
+    config = change(cyclegan.CycleGAN.tiny(), objective=game, norm=norm, norm_D=norm_D)
     task, batch = cyclegan.CycleGAN(config, INFO), pair(config)
     given, _ = losses_of(task, batch)
     x, y, G, F = batch["a"], batch["b"], task.G, task.F
@@ -62,6 +62,13 @@ def test_cyclegan_objective(game, norm, norm_d):
     torch.testing.assert_close(given["G"], fool + 10 * cycle + 5 * identity)
     d = g.discriminate(task.D_X(x), task.D_X(fake_x)) + g.discriminate(task.D_Y(y), task.D_Y(fake_y))
     torch.testing.assert_close(given["D"], 0.5 * d)
+
+
+def test_discriminators_may_be_wider_than_generators():
+    task = cyclegan.CycleGAN(change(cyclegan.CycleGAN.tiny(), channels_D=6, norm_D="none"), INFO)
+    assert task.D_X[0].out_channels == task.D_Y[0].out_channels == 6 and task.G[1].out_channels == 4
+    assert task.D_X[2].bias is not None and task.D_X[2].weight.std() > 0.05, "no norm: He's initialisation"
+    assert cyclegan.CycleGAN(cyclegan.CycleGAN.tiny(), INFO).D_X[0].out_channels == 4
 
 
 def test_cyclegan_without_cycle_is_two_plain_gans():

@@ -120,6 +120,11 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
             nn.init.zeros_(m.bias)
 
 
+def initialise(network: nn.Module, kind: str) -> None:
+    """As published, for networks with a norm of `kind`; without norms, so that they need not have any."""
+    (init_he if kind == "none" else init_normal)(network)
+
+
 def init_he(module: nn.Module, branch: float = 0.1) -> None:
     """For networks without norms: weights ~ N(0, 2 / inputs), biases 0 (He et al. 2015, arXiv 1502.01852);
     residual branches and the picture begin small, as in ESRGAN (Wang et al. 2018, arXiv 1809.00219).
