@@ -122,14 +122,14 @@ class DownBlock(nn.Module):
 class Discriminator(nn.Module):
     """Pictures to features [B, F, 4, 4], and those with sentences to logits [B, 1, 1, 1]."""
 
-    def __init__(self, words: int, channels: int, size: int, colours: int):
+    def __init__(self, words: int, channels: int, size: int, colours: int, joint: int):
         super().__init__()
         down = widths(size, channels)
         self.first = nn.Conv2d(colours, channels, 3, padding=1)
         self.blocks = nn.Sequential(*[DownBlock(i, o) for i, o in itertools.pairwise(down)])
         self.joint = nn.Sequential(
-            nn.Conv2d(down[-1] + words, 2 * channels, 3, padding=1, bias=False), nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * channels, 1, 4, bias=False),
+            nn.Conv2d(down[-1] + words, joint, 3, padding=1, bias=False), nn.LeakyReLU(0.2),
+            nn.Conv2d(joint, 1, 4, bias=False),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -147,6 +147,7 @@ class Config(TextConfig):
     size: int = 256  # 32, 64, 128 or 256
     batch_size: int = 24  # the authors' code for CUB at 256 px: 24 to 32
     channels: int = 32  # n: layers of G and D have n to 8 n, as in the authors' code
+    joint: int = 64  # layers in which D compares picture and sentence, 2 n in the authors' code
     noise: int = 100  # numbers of z, the authors' code
     learning_rate: float = 1e-4  # of G, as published
     rate_D: float = 4e-4  # of D, as published
@@ -167,7 +168,7 @@ class DFGAN(FromText):
         if c.size not in SIZES:
             raise UserError(f"DF-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
         self.G = Generator(c.noise, self.words, c.channels, c.size, colours)
-        self.D = Discriminator(self.words, c.channels, c.size, colours)
+        self.D = Discriminator(self.words, c.channels, c.size, colours, c.joint)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
@@ -216,6 +217,6 @@ class DFGAN(FromText):
     @classmethod
     def tiny(cls) -> Config:
         return Config(
-            size=32, channels=4, noise=4, words=16, batch_size=2, steps=5, text_steps=1, ema=0.0,
+            size=32, channels=4, joint=8, noise=4, words=16, batch_size=2, steps=5, text_steps=1, ema=0.0,
             mixed_precision="no",
         )  # fmt: skip

@@ -48,7 +48,7 @@ def test_the_affine_begins_as_the_identity():
 
 @pytest.mark.parametrize("size", [32, 64, 256])
 def test_sizes(size):
-    G, D = Generator(4, 6, 4, size, 3), Discriminator(6, 4, size, 3)
+    G, D = Generator(4, 6, 4, size, 3), Discriminator(6, 4, size, 3, joint=8)
     picture = G(torch.randn(2, 4), torch.randn(2, 6))
     assert picture.shape == (2, 3, size, size) and picture.abs().max() <= 1
     features = D(picture)
