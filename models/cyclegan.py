@@ -35,7 +35,7 @@ class Config(RunConfig):
     channels: int = 64  # width of the first layer of G and F
     channels_D: int | None = None  # of the discriminators'; default --channels
     patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of the discriminators, in pixels
-    norm: Norm = "instance"  # of G's and F's features, section 4; none learns faster here (docs/unpaired.md)
+    norm: Norm = "instance"  # of G's and F's features, section 4; none keeps colours (docs/unpaired.md)
     norm_D: Norm = "instance"  # of the discriminators'
     upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
     objective: Objective = "least-squares"  # the adversarial game, section 4
