@@ -17,11 +17,13 @@ As in the authors' code, the penalty's norm is that of both gradients joined.
 
 import itertools
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.common.projected import Projected
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 from translate.text import FromText
@@ -147,6 +149,7 @@ class Config(TextConfig):
     size: int = 256  # 32, 64, 128 or 256
     batch_size: int = 24  # the authors' code for CUB at 256 px: 24 to 32
     channels: int = 32  # n: layers of G and D have n to 8 n, as in the authors' code
+    discriminator: Literal["plain", "projected"] = "plain"  # projected: sees ImageNet features, no penalty
     joint: int = 64  # layers in which D compares picture and sentence, 2 n in the authors' code
     noise: int = 100  # numbers of z, the authors' code
     learning_rate: float = 1e-4  # of G, as published
@@ -168,10 +171,18 @@ class DFGAN(FromText):
         if c.size not in SIZES:
             raise UserError(f"DF-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
         self.G = Generator(c.noise, self.words, c.channels, c.size, colours)
-        self.D = Discriminator(self.words, c.channels, c.size, colours, c.joint)
+        if c.discriminator == "projected":
+            self.D = Projected(self.words, c.size, c.joint)
+        else:
+            self.D = Discriminator(self.words, c.channels, c.size, colours, c.joint)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
+        if c.discriminator == "projected":
+            try:
+                self.D.open()  # only training needs it
+            except ValueError as error:
+                raise UserError(str(error)) from None
         gan = dict(betas=(0.0, 0.9), fused=True)  # as published
         return {
             **self.text_optimizer(),
@@ -194,7 +205,8 @@ class DFGAN(FromText):
         if c.matching:
             false = (false + F.relu(1 + self.D.match(real_seen, wrong)).mean()) / 2
         loss_D = real + false
-        penalty = self.penalty(x, e) if t % c.penalty_every == 0 else loss_D.new_zeros(())
+        smooth = c.discriminator == "plain" and t % c.penalty_every == 0
+        penalty = self.penalty(x, e) if smooth else loss_D.new_zeros(())
         update("D", loss_D + c.penalty_every * penalty)  # eq. 3
 
         loss_G = -self.D.match(self.D(fake), e).mean()

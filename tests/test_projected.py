@@ -1,0 +1,103 @@
+"""Projected discriminators: what they see, what they keep, and a DF-GAN that learns against one."""
+
+import dataclasses
+import sys
+
+import pytest
+import torch
+
+import datasets
+from models.common import projected
+from models.common.projected import SEEN, Projected, shifted
+from models.df_gan import DFGAN
+from translate.checkpoint import read_model, write_model
+from translate.config import UserError
+from translate.stream import collate
+from translate.task import DataInfo
+
+BIRDS = datasets.load("captions", "birds:8", size=32)
+
+
+def task(**settings):
+    config = dataclasses.replace(DFGAN.tiny(), discriminator="projected", text_steps=0, **settings)
+    torch.manual_seed(0)
+    return DFGAN(config, DataInfo.of(BIRDS.info))
+
+
+@pytest.mark.parametrize("size", [32, 128, 256])
+def test_sizes(size):
+    D, x = Projected(6, size, 8), torch.rand(2, 3, size, size, requires_grad=True)
+    logits = D.match(D(x), torch.randn(2, 6))
+    assert logits.shape == (2, 4, 1, 1) and D(x).shape == (2, 4 * SEEN, 4, 4)
+    (gradient,) = torch.autograd.grad(logits.sum(), x)
+    assert gradient.abs().amax((1, 2, 3)).min() > 0, "G learns through the frozen network"
+
+
+def test_every_scale_sees_what_is_coarser_but_not_what_is_finer():
+    """S_l hears of C_l and of all that is coarser (from the fourth down)."""
+    D = Projected(6, 128, 8).eval()
+    found = [
+        torch.randn(1, c, 128 // s, 128 // s)
+        for c, s in zip(projected.BLOCKS.values(), (4, 8, 16, 32), strict=True)
+    ]
+    D.look = lambda x: found
+    before = D(torch.zeros(1, 3, 128, 128)).split(SEEN, 1)
+    for changed in range(4):
+        kept = found[changed]
+        found[changed] = kept + 1
+        after = D(torch.zeros(1, 3, 128, 128)).split(SEEN, 1)
+        found[changed] = kept
+        moved = [(a - b).abs().max().item() > 1e-6 for a, b in zip(after, before, strict=True)]
+        assert moved == [scale <= changed for scale in range(4)]
+
+
+def test_the_network_that_it_looks_through_is_neither_trained_nor_saved():
+    D = Projected(6, 32, 8)
+    D(torch.zeros(1, 3, 32, 32))
+    assert D.eyes and not any(p.requires_grad for p in D.eyes[0].parameters())
+    assert sum(p.numel() for p in D.parameters()) < 2e6
+    assert not any("blocks" in name for name in D.state_dict())
+    again = Projected(6, 32, 8)
+    same = [torch.equal(a, b) for a, b in zip(D.buffers(), again.buffers(), strict=True) if a.dim() == 4]
+    assert len(same) == 7 and all(same), "the mixing is the same in every process and after a restart"
+
+
+def test_shifts_move_pictures_and_nothing_else():
+    torch.manual_seed(0)
+    x = torch.arange(64.0).view(1, 1, 8, 8).repeat(20, 1, 1, 1)
+    moved = shifted(x, 2)
+    middles = moved[:, 0, 4, 4]
+    assert set((middles - x[0, 0, 4, 4]).tolist()) <= {
+        8.0 * dy + dx for dy in range(-2, 3) for dx in range(-2, 3)
+    }
+    assert len(set(middles.tolist())) > 5 and torch.equal(shifted(x, 0), x)
+
+
+def test_df_gan_learns_against_it():
+    """On four pictures: D tells real from generated, its losses fall, no penalty is taken."""
+    model = task(learning_rate=1e-5, rate_D=1e-3).train()
+    batch = collate([BIRDS.sample(i, torch.Generator().manual_seed(i)) for i in range(4)])
+    optimizers, lost = model.optimizers(), []
+
+    def update(name, loss):
+        optimizers[name].zero_grad()
+        loss.backward(inputs=[p for group in optimizers[name].param_groups for p in group["params"]])
+        optimizers[name].step()
+
+    for t in range(16):
+        logs = model.step(batch, t, update)
+        lost.append((logs["D_real"] + logs["D_false"]).item())
+        assert logs["penalty"] == 0
+    assert sum(lost[-4:]) < 0.8 * sum(lost[:4])
+
+
+def test_a_model_draws_without_the_packages(tmp_path, monkeypatch):
+    write_model(tmp_path / "m", task(), 1)
+
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    model = read_model(tmp_path / "m")
+    assert model.generate(torch.randn(2, 4), ["a red bird", ""]).shape == (2, 3, 32, 32)
+    with pytest.raises(
+        UserError, match="--discriminator projected needs two packages: .*--discriminator plain"
+    ):
+        task().optimizers()
