@@ -46,7 +46,10 @@ def test_models_are_offered_by_scale_and_look(shelf):
 
     assert enhance.scales(shelf) == [("× 2", 2), ("× 4", 4)]
     faithful_first = [("Faithful", "photo-x4"), ("Sharp", "photo-x4-sharp"), ("Fast", "photo-x4-fast")]
-    assert enhance.looks(shelf, 4) == faithful_first and enhance.looks(shelf, 2) == [("mine-x2", "mine-x2")]
+    assert enhance.looks(shelf, 4) == faithful_first and enhance.looks(shelf, 2) == [
+        ("mine-x2", "mine-x2"),
+        *faithful_first,
+    ]
     assert [name for _, name in choices(shelf)] == ["both-ways"], "tab Translate keeps to translators"
 
 
@@ -73,6 +76,31 @@ def test_enhance_gives_a_larger_file_and_both_for_the_slider(shelf, tmp_path):
         np.asarray(Image.open(made.file), float) - np.asarray(Image.open(averaged.file), float)
     )
     assert 0 < difference.max() < 20
+
+
+def test_a_model_that_does_more_halves_its_result(shelf, tmp_path):
+    """Alpha, too; each pixel is the mean of four of the whole result's."""
+    from translate.ui import enhance
+
+    path = tmp_path / "a.png"
+    photo(path, (50, 30))
+    clear = Image.open(path).convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize((50, 30)))
+    clear.save(path)
+    whole, half = (enhance.enhance(shelf, "photo-x4", str(path), factor=factor) for factor in (None, 2))
+    assert half.file.name == "a-x2.png" and half.note.startswith("100 × 60 px in")
+    large, small = (np.asarray(Image.open(made.file), float) for made in (whole, half))
+    assert small.shape == (60, 100, 4)
+
+    def on_white(x):
+        return np.concatenate([255 + (x[..., :3] - 255) * x[..., 3:] / 255, x[..., 3:]], 2)
+
+    means = on_white(large).reshape(60, 2, 100, 2, 4).mean((1, 3))
+    far = np.abs(means - on_white(small))  # untrained models overshoot, and clear pixels clip that
+    assert far.mean() < 0.5 and np.quantile(far, 0.95) <= 2
+    assert enhance.forecast(shelf, "photo-x4", str(path), factor=2).startswith("50 × 30 → 100 × 60 px")
+    big = torch.rand(1, 3, 1030, 6)
+    assert torch.allclose(enhance.smaller(big, 2), torch.nn.functional.avg_pool2d(big, 2))
 
 
 def test_a_large_result_is_shown_smaller(shelf, tmp_path, monkeypatch):

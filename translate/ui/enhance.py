@@ -1,11 +1,13 @@
 """Tab Enhance: a picture enlarged. What it will take and give is told before the button is pressed."""
 
+import dataclasses
 import time
 import weakref
 from pathlib import Path
 
 import gradio as gr
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from translate import images
@@ -33,14 +35,16 @@ def look(entry: Entry) -> str:
 
 
 def scales(shelf: Shelf) -> list[tuple[str, int]]:
-    """(label, factor) of what the models here can do."""
-    return [(f"× {factor}", factor) for factor in sorted({scale(entry) for entry in shelf.enlargers()})]
+    """(label, factor) of what the models here can do; what enlarges 4 times can halve its result."""
+    found = {scale(entry) for entry in shelf.enlargers()}
+    found |= {2 for factor in found if factor % 2 == 0}
+    return [(f"× {factor}", factor) for factor in sorted(found)]
 
 
 def looks(shelf: Shelf, factor: int | None) -> list[tuple[str, str]]:
-    """(label, model) for a factor, the faithful one first."""
-    found = [entry for entry in shelf.enlargers() if scale(entry) == factor]
-    found.sort(key=lambda entry: (LOOKS.get(look(entry), len(LOOKS)), entry.name))
+    """(label, model) for a factor: made for it first, then those that do more; the faithful one first."""
+    found = [entry for entry in shelf.enlargers() if factor and scale(entry) % factor == 0]
+    found.sort(key=lambda entry: (scale(entry), LOOKS.get(look(entry), len(LOOKS)), entry.name))
     return [(look(entry).capitalize() if look(entry) in LOOKS else entry.name, entry.name) for entry in found]
 
 
@@ -55,11 +59,21 @@ def seconds_per_pixel(pipeline: Pipeline) -> float:
     return measured[pipeline]
 
 
-def forecast(shelf: Shelf, model: str | None, source: str | None, ensemble: bool = False) -> str:
+def smaller(x: torch.Tensor, times: int) -> torch.Tensor:
+    """[B, C, H, W], sides multiples of `times`: means of squares, in strips that need little memory."""
+    if times == 1:
+        return x
+    strips = x.split(256 * times, dim=2)
+    return torch.cat([F.avg_pool2d(strip.float(), times).to(x.dtype) for strip in strips], 2)
+
+
+def forecast(
+    shelf: Shelf, model: str | None, source: str | None, ensemble: bool = False, factor: int | None = None
+) -> str:
     """Size and time of the enlargement, in a line. Raises UserError for what cannot be enlarged."""
     if not source or not model:
         return ""
-    pipeline, factor = shelf.pipeline(model), scale(shelf.entry(model))
+    pipeline, factor = shelf.pipeline(model), factor or scale(shelf.entry(model))
     picture = images.decode(source, name=Path(source).name)
     pipeline.check_size(picture)
     width, height = picture.size
@@ -73,16 +87,22 @@ def enhance(
     source: str | None,
     ensemble: bool = False,
     progress: Progress | None = None,
+    factor: int | None = None,
 ) -> Made:
-    """One uploaded file, enlarged, as a PNG; beside it the same by bicubic. Raises UserError."""
+    """One uploaded file, enlarged `factor` times (by default as much as the model does), as a PNG; beside it
+    the same by bicubic. Raises UserError.
+    """
     if not source:
         raise UserError("Give a picture first: drop one, paste one or take one.")
     if not model:
         raise UserError("There is no model that enlarges pictures here; train one with --task srgan.")
-    pipeline, factor = shelf.pipeline(model), scale(shelf.entry(model))
+    pipeline, does = shelf.pipeline(model), scale(shelf.entry(model))
+    factor = factor or does
     picture = images.decode(source, name=Path(source).name)
     start = time.perf_counter()
     result = pipeline.translate(picture, self_ensemble=ensemble, progress=progress)
+    halved = [None if x is None else smaller(x, does // factor) for x in (result.tensor, result.alpha)]
+    result = dataclasses.replace(result, tensor=halved[0], alpha=halved[1])
     seconds = time.perf_counter() - start
     file = write(result, f"{Path(source).stem}-x{factor}.png")
     width, height = result.size
@@ -158,10 +178,10 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         known = looks(shelf, chosen)
         return gr.update(choices=known, value=known[0][1] if known else None)
 
-    def tell(name, path, eight):
-        return said(forecast, shelf, name, path, eight)
+    def tell(name, path, eight, times):
+        return said(forecast, shelf, name, path, eight, times)
 
-    def run(name, path, eight, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio's way
+    def run(name, path, eight, times, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio's way
         shelf.stops.discard(request.session_hash)
 
         def tiles(done, of):
@@ -171,27 +191,26 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
                 raise Stopped("Cancelled.")
 
         progress(0, desc="Enlarging")
-        made = said(enhance, shelf, name, path, eight, tiles)
+        made = said(enhance, shelf, name, path, eight, tiles, times)
         return made.pair, made.note, gr.update(value=made.file, interactive=True)
 
     def stop(request: gr.Request) -> None:
         shelf.stops.add(request.session_hash)
 
     heavy = dict(concurrency_id="model", concurrency_limit=1, api_visibility="private")
+    given = [model, source, ensemble, factor]
     quick = dict(queue=False, show_progress="hidden", api_visibility="private")
     page.load(refresh, None, [nothing, panel, factor, model, examples], **quick)
     model.change(shown, model, examples, **quick)
     picked = examples.select(example, model, source, **quick)
-    factor.input(of_factor, factor, model, **quick).then(
-        tell, [model, source, ensemble], ahead, show_progress="hidden", **heavy
-    )
+    factor.input(of_factor, factor, model, **quick).then(tell, given, ahead, show_progress="hidden", **heavy)
     received = source.input(lambda path: said(showable, path), source, source, **quick)
     received.failure(lambda path: path if is_picture(path) else None, source, source, **quick)
     asked = [received.success, model.input, ensemble.input]
-    gr.on(asked[1:], tell, [model, source, ensemble], ahead, show_progress="hidden", **heavy)
-    asked[0](tell, [model, source, ensemble], ahead, show_progress="hidden", **heavy)
+    gr.on(asked[1:], tell, given, ahead, show_progress="hidden", **heavy)
+    asked[0](tell, given, ahead, show_progress="hidden", **heavy)
     outputs = [slider, note, download]
-    go.click(run, [model, source, ensemble], outputs, show_progress_on=slider, **heavy)
-    told_ahead = picked.then(tell, [model, source, ensemble], ahead, show_progress="hidden", **heavy)
-    told_ahead.then(run, [model, source, ensemble], outputs, show_progress_on=slider, **heavy)
+    go.click(run, given, outputs, show_progress_on=slider, **heavy)
+    told_ahead = picked.then(tell, given, ahead, show_progress="hidden", **heavy)
+    told_ahead.then(run, given, outputs, show_progress_on=slider, **heavy)
     cancel.click(stop, None, None, **quick)
