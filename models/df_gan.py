@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from models.common.projected import Projected
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
-from translate.text import FromText
+from translate.text import FromText, shifted
 
 SIZES = (32, 64, 128, 256)
 
@@ -198,7 +198,7 @@ class DFGAN(FromText):
         z = torch.randn(len(x), c.noise, device=x.device)
         fake = self.G(z, e)
 
-        seen = self.D(torch.cat([x, fake.detach().to(x.dtype)]))
+        seen = self.look(torch.cat([x, fake.detach().to(x.dtype)]))
         real_seen, fake_seen = seen.split(len(x))
         real = F.relu(1 - self.D.match(real_seen, e)).mean()
         false = F.relu(1 + self.D.match(fake_seen, e)).mean()
@@ -209,10 +209,16 @@ class DFGAN(FromText):
         penalty = self.penalty(x, e) if smooth else loss_D.new_zeros(())
         update("D", loss_D + c.penalty_every * penalty)  # eq. 3
 
-        loss_G = -self.D.match(self.D(fake), e).mean()
+        loss_G = -self.D.match(self.look(fake), e).mean()
         update("G", loss_G)
         logs = {"D_real": real, "D_false": false, "penalty": penalty, "G": loss_G}
         return {name: value.detach() for name, value in logs.items()}
+
+    def look(self, x: Tensor) -> Tensor:
+        """What D sees of pictures; projected, shifted by up to an eighth, real and generated ones alike
+        (DiffAugment, Zhao et al. 2020, without its change of colours, which captions name).
+        """
+        return self.D(shifted(x, x.shape[-1] // 8) if self.config.discriminator == "projected" else x)
 
     def penalty(self, x: Tensor, e: Tensor) -> Tensor:
         """k E[(|∇ₓ D(x, e)| + |∇ₑ D(x, e)|)ᵖ], in float32."""

@@ -8,12 +8,13 @@ import torch
 
 import datasets
 from models.common import projected
-from models.common.projected import SEEN, Projected, shifted
+from models.common.projected import SEEN, Projected
 from models.df_gan import DFGAN
 from translate.checkpoint import read_model, write_model
 from translate.config import UserError
 from translate.stream import collate
 from translate.task import DataInfo
+from translate.text import shifted
 
 BIRDS = datasets.load("captions", "birds:8", size=32)
 

@@ -4,8 +4,7 @@
 
 F_l are features of EfficientNet-lite0 at 1/4 to 1/32 of the size; the mixing across channels (1x1) and across
 scales (3x3) is random and stays so; a small discriminator with spectral norm judges each S_l.
-Pictures are brought to at least 128 px and shifted by up to an eighth, real and generated alike (DiffAugment,
-Zhao et al. 2020). Deviations: lite0 for lite1, no change of colours, which captions name, and no batch norm.
+Pictures are brought to at least 128 px. Deviations: lite0 for lite1, and no batch norm.
 """
 
 import torch
@@ -55,8 +54,6 @@ class Projected(nn.Module):
         self.eyes: list[nn.Module] = []  # no part of the module: neither trained nor saved
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            x = shifted(x, x.shape[-1] // 8)
         if x.shape[-1] != self.size:
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=x.shape[-1] > self.size)
         features = self.look(x.expand(-1, 3, -1, -1))
@@ -88,11 +85,3 @@ class Projected(nn.Module):
         e = e.to(seen.dtype)[..., None, None].expand(-1, -1, 4, 4)
         parts = zip(self.joint, seen.split(SEEN, 1), strict=True)
         return torch.cat([judge(torch.cat([part, e], 1)) for judge, part in parts], 1)
-
-
-def shifted(x: Tensor, most: int) -> Tensor:
-    """Each picture moved by up to `most` pixels, its edge mirrored."""
-    padded = F.pad(x, [most] * 4, mode="reflect")
-    h, w = x.shape[2:]
-    places = torch.randint(0, 2 * most + 1, (len(x), 2)).tolist()
-    return torch.stack([p[:, dy : dy + h, dx : dx + w] for p, (dy, dx) in zip(padded, places, strict=True)])
