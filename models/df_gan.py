@@ -209,10 +209,10 @@ class DFGAN(FromText):
         penalty = self.penalty(x, e) if smooth else loss_D.new_zeros(())
         update("D", loss_D + c.penalty_every * penalty)  # eq. 3
 
-        loss_G = -self.D.match(self.look(fake), e).mean()
-        update("G", loss_G)
+        loss_G, told = -self.D.match(self.look(fake), e).mean(), self.told(fake, e)
+        update("G", loss_G + told)
         logs = {"D_real": real, "D_false": false, "penalty": penalty, "G": loss_G}
-        return {name: value.detach() for name, value in logs.items()}
+        return {name: value.detach() for name, value in logs.items()} | self.logged(told)
 
     def look(self, x: Tensor) -> Tensor:
         """What D sees of pictures; projected, shifted by up to an eighth, real and generated ones alike

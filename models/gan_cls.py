@@ -8,8 +8,8 @@ not only whether the picture is real. `--interpolate` (GAN-INT, eq. 5) also trai
 β t₁ + (1 - β) t₂. D and G have the layers of DCGAN; the sentence is squeezed to 128 numbers and joins the
 noise in G, and the 4 x 4 maps in D.
 
-β t₁ + (1 - β) t₂. D and G have DCGAN's layers; the sentence is squeezed to 128 numbers and joins the
-instead of from a character network trained on class labels.
+Deviation: the sentences come from an encoder trained here on the same captions, in the first `text_steps`
+updates, instead of from a character network trained on class labels.
 """
 
 from dataclasses import dataclass
@@ -140,8 +140,9 @@ class GANCLS(FromText):
             between = (e + e.roll(1, 0)) / 2
             drawn = self.G(torch.randn(len(x), c.noise, device=x.device), between)
             loss_G = loss_G + F.softplus(-self.D.match(self.D(drawn), between)).mean()
-        update("G", loss_G)
-        return {"D": loss_D.detach(), "G_fool": loss_G.detach()}
+        told = self.told(fake, e)
+        update("G", loss_G + told)
+        return {"D": loss_D.detach(), "G_fool": loss_G.detach()} | self.logged(told)
 
     def paint(self, z: Tensor, e: Tensor) -> Tensor:
         return self.G(z, e)

@@ -168,11 +168,11 @@ class StackGAN(FromText):
         return found
 
     def lr_scale(self, t: int) -> float:
-        """Constant for the text, then halved at `halvings` even intervals of each stage."""
+        """As for every text encoder, then halved at `halvings` even intervals of each stage."""
         c = self.config
         t, after = t - self.text_steps, c.steps - self.text_steps
         if t < 0:
-            return 1.0
+            return super().lr_scale(t + self.text_steps)
         first = c.stage1_steps if self.two else after
         t, length = (t, first) if t < first else (t - first, after - first)
         return 0.5 ** (c.halvings * t // max(1, length))
@@ -193,8 +193,10 @@ class StackGAN(FromText):
         update(f"D_{number}", loss_D)
 
         fool = F.softplus(-D.match(D(fake), phi)).mean()
-        update(f"G_{number}", fool + c.lambda_kl * kl)
-        return {f"D_{number}": loss_D.detach(), f"fool_{number}": fool.detach(), "KL": kl.detach()}
+        told = self.told(fake, phi)
+        update(f"G_{number}", fool + c.lambda_kl * kl + told)
+        logs = {f"D_{number}": loss_D, f"fool_{number}": fool, "KL": kl}
+        return {name: value.detach() for name, value in logs.items()} | self.logged(told)
 
     def draw(self, z: Tensor, phi: Tensor, second: bool) -> tuple[Tensor, Tensor]:
         """A picture of the stage, and the KL of its ĉ."""

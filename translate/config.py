@@ -90,6 +90,7 @@ class TextConfig(RunConfig):
     words: int = 256  # numbers of a sentence, as AttnGAN's encoder has; a --text-encoder brings its own
     text_steps: int = 3000  # first so many updates train the text encoder; then it is frozen
     text_rate: float = 3e-4  # step size of those updates; 1e-3 starts ten times as slowly
+    lambda_text: float = 0.0  # weight in G of that encoder's own loss (AttnGAN's DAMSM: 5 on birds); 0: off
 
 
 def tasks() -> list[str]:

@@ -1,0 +1,103 @@
+"""The text encoder's own loss: how it is learned, and what it tells the generator (--lambda-text)."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+import datasets
+from models.df_gan import DFGAN
+from models.gan_cls import GANCLS
+from models.stackgan import StackGAN
+from tests.conftest import build
+from translate.config import UserError
+from translate.stream import collate
+from translate.text import Pairing, TextEncoder
+
+BIRDS = datasets.load("captions", "birds:16", size=32)
+METHODS = (GANCLS, StackGAN, DFGAN)
+
+
+def batch(count=4):
+    return collate([BIRDS.sample(i, torch.Generator().manual_seed(i)) for i in range(count)])
+
+
+def learned(method, **changes):
+    """A task after one update of its text encoder."""
+    task = build(method, BIRDS, dataclasses.replace(method.tiny(), **changes)).train()
+    task.step(batch(), 0, lambda name, loss: loss.backward())
+    task.zero_grad()
+    return task
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_moves_the_generator_alone(method):
+    plain, told = (learned(method, lambda_text=weight) for weight in (0.0, 5.0))
+    found = []
+    for task in (plain, told):
+        before = {name: value.clone() for name, value in task.pairing.state_dict().items()}
+        losses = {}
+        torch.manual_seed(1)
+        logs = task.step(batch(), 1, losses.__setitem__)
+        after = task.pairing.state_dict()
+        assert all(torch.equal(value, after[name]) for name, value in before.items()), "it stays as it is"
+        found.append((losses, logs))
+    (losses, logs), (more, told_logs) = found
+    name = next(name for name in losses if name.startswith("G"))
+    assert more[name].item() == pytest.approx(losses[name].item() + told_logs["told"].item(), rel=1e-4)
+    assert "told" not in logs and told_logs["told"] > 0
+    generator = getattr(told, name)
+    grads = torch.autograd.grad(more[name], list(generator.parameters()), allow_unused=True)
+    assert all(torch.isfinite(g).all() for g in grads if g is not None)
+
+
+def test_a_generator_can_learn_from_it_alone():
+    """Four captions, pictures moved by the loss's gradient: soon each caption finds its own."""
+    task = learned(DFGAN, lambda_text=1.0)
+    e = task.sentences(batch()["caption"])
+    pictures = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)).mul(0.1).requires_grad_()
+    first = task.told(pictures, e).item()
+    move = torch.optim.Adam([pictures], 0.05)
+    for _ in range(20):
+        move.zero_grad()
+        task.told(pictures, e).backward()
+        move.step()
+    assert task.told(pictures, e).item() < 0.2 * first
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_encoder_that_saw_no_pictures_cannot_tell(method):
+    task = build(method, BIRDS, dataclasses.replace(method.tiny(), lambda_text=5.0)).train()
+    with pytest.raises(UserError, match="has not seen pictures yet.*--lambda-text 0"):
+        task.step(batch(), 1, lambda name, loss: None)
+
+
+def test_one_picture_teaches_no_words():
+    task = build(GANCLS, BIRDS).train()
+    with pytest.raises(UserError, match="--batch-size 1"):
+        task.step(batch(1), 0, lambda name, loss: None)
+
+
+def test_the_rate_falls_with_the_text_and_starts_anew():
+    config = dataclasses.replace(GANCLS.tiny(), text_steps=4, steps=12, lr_schedule="linear")
+    task = build(GANCLS, BIRDS, config)
+    rates = [task.lr_scale(t) for t in range(12)]
+    assert rates[:4] == pytest.approx([0.5 + 0.5 * math.cos(math.pi * t / 4) for t in range(4)])
+    assert rates[4:] == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
+
+
+def test_words_are_learned_soon():
+    """Within 30 updates of 16 pictures the pairs are found; before, 200 updates of 64 changed nothing."""
+    torch.manual_seed(0)
+    b = batch(16)
+    task = build(GANCLS, BIRDS)
+    text, pairing = TextEncoder(len(BIRDS.info["vocabulary"]), 64, depth=1), Pairing(3, 64)
+    numbers = task.reads(b["caption"])
+    adam = torch.optim.Adam([*text.parameters(), *pairing.parameters()], 1e-3)
+    for _ in range(30):
+        loss = pairing(b["image"], text(numbers))
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    assert loss.item() < 0.3 * math.log(16)
