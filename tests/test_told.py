@@ -88,16 +88,17 @@ def test_the_rate_falls_with_the_text_and_starts_anew():
 
 
 def test_words_are_learned_soon():
-    """Within 30 updates of 16 pictures the pairs are found; before, 200 updates of 64 changed nothing."""
+    """Pictures alike but for a patch: told apart after 10 updates; without batch norms the loss is ln 8 still."""
     torch.manual_seed(0)
-    b = batch(16)
-    task = build(GANCLS, BIRDS)
-    text, pairing = TextEncoder(len(BIRDS.info["vocabulary"]), 64, depth=1), Pairing(3, 64)
-    numbers = task.reads(b["caption"])
+    text, pairing = TextEncoder(12, 64, depth=1), Pairing(3, 64)
+    shared, patches = 2 * torch.rand(3, 32, 32) - 1, torch.rand(8, 3, 1, 1) - 0.5
     adam = torch.optim.Adam([*text.parameters(), *pairing.parameters()], 1e-3)
-    for _ in range(30):
-        loss = pairing(b["image"], text(numbers))
+    for _ in range(10):
+        order = torch.randperm(8)
+        x = shared.repeat(8, 1, 1, 1)
+        x[:, :, 12:18, 12:18] = patches[order]
+        loss = pairing(x + 0.1 * torch.randn_like(x), text(torch.stack([torch.full((8,), 2), order + 3], 1)))
         adam.zero_grad()
         loss.backward()
         adam.step()
-    assert loss.item() < 0.3 * math.log(16)
+    assert loss.item() < 0.25 * math.log(8)
