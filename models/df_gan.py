@@ -11,7 +11,8 @@ features are scaled and shifted channel by channel as z and e say (deep fusion b
 
 Deviations: sentences come from an encoder trained here on the same captions, in the first `text_steps`
 updates, not from AttnGAN's. The gain of each block starts at 1, not at the authors' 0, which Adam moves by no
-more than its rate: with 1 there are birds' bodies in their colours after 250 updates, with 0 not after 900.
+more than its rate: on `birds`, 128 px, 1 gave blurred coloured bodies after 250 to 500 updates of 16, and 0
+coarse blocks after 870.
 As in the authors' code, the penalty's norm is that of both gradients joined.
 """
 

@@ -299,6 +299,8 @@ def test_cards_describe_models(tmp_path):
     assert entry.description == "Turns lines into emoji." and entry.card.startswith("![preview]")
     (tmp_path / "README.md").unlink()
     assert entry.description == "pix2pix: line to emoji" and entry.preview is None and entry.examples == []
+    told = Entry("m", tmp_path, entry.facts | {"method": "FastCUT"})
+    assert told.method == "FastCUT" and told.task == entry.method == "pix2pix"
     (tmp_path / "previews").mkdir()
     for step in (5, 10):
         (tmp_path / "previews" / f"step-{step:08d}.png").touch()

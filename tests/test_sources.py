@@ -107,7 +107,7 @@ def test_a_zip_is_read_from_many_threads(emoji):
 )
 def test_places_that_are_not_there(place, sentence, emoji):
     (emoji.parent / "broken.zip").write_bytes(emoji.read_bytes()[:300])
-    scribbled = emoji.read_bytes().replace(zipfile.stringCentralDir, b"XXXX", 1)
+    scribbled = emoji.read_bytes().replace(zipfile.stringCentralDir, bytes(4), 1)
     (emoji.parent / "scribbled.zip").write_bytes(scribbled)
     zipped(emoji.parent / "texts.zip", {"a.txt": b"text"})
     with pytest.raises(DataError, match=sentence):

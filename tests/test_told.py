@@ -69,7 +69,7 @@ def test_a_generator_can_learn_from_it_alone():
 @pytest.mark.parametrize("method", METHODS)
 def test_an_encoder_that_saw_no_pictures_cannot_tell(method):
     task = build(method, BIRDS, dataclasses.replace(method.tiny(), lambda_text=5.0)).train()
-    with pytest.raises(UserError, match="has not seen pictures yet.*--lambda-text 0"):
+    with pytest.raises(UserError, match="has not seen pictures.*--lambda-text 0"):
         task.step(batch(), 1, lambda name, loss: None)
 
 
@@ -88,7 +88,7 @@ def test_the_rate_falls_with_the_text_and_starts_anew():
 
 
 def test_words_are_learned_soon():
-    """Pictures alike but for a patch: told apart after 10 updates; without batch norms the loss is ln 8 still."""
+    """Pictures alike but for a patch: told apart after 10 updates, which without norms change nothing."""
     torch.manual_seed(0)
     text, pairing = TextEncoder(12, 64, depth=1), Pairing(3, 64)
     shared, patches = 2 * torch.rand(3, 32, 32) - 1, torch.rand(8, 3, 1, 1) - 0.5

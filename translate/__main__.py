@@ -205,7 +205,7 @@ def models() -> None:
     for entry in found:
         origin = "shipped" if entry.folder.parent == HERE / "pretrained" else "run"
         size = f"{entry.size} px" if entry.size else ""
-        facts = f"{entry.task:9} {size:>7} {entry.steps:>8,} steps  {origin:7}"
+        facts = f"{entry.method:9} {size:>7} {entry.steps:>8,} steps  {origin:7}"
         print(f"{entry.name:{wide}}  {facts}  {entry.description}")
 
 

@@ -45,6 +45,11 @@ class Entry:
         return [names[key] for key in ("a", "b") if key in names]
 
     @property
+    def method(self) -> str:
+        """How it was trained: config.json's `method`, for networks trained by another task, or the task."""
+        return str(self.facts.get("method") or self.task)
+
+    @property
     def card(self) -> str:
         """The model card's Markdown without its front matter and title; empty where there is none."""
         try:
@@ -61,7 +66,7 @@ class Entry:
             if paragraph.strip() and not re.match(r"\s*([#!|<>*-]|\d+\.|```)", paragraph):
                 plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)|[`*]", r"\1", " ".join(paragraph.split()))
                 return re.split(r"(?<=[.!?]) (?=[A-Z])", plain)[0]
-        return f"{self.task}: {' to '.join(self.domains)}" if self.domains else self.task
+        return f"{self.method}: {' to '.join(self.domains)}" if self.domains else self.method
 
     @property
     def preview(self) -> Path | None:

@@ -219,7 +219,7 @@ class FromText(Task):
         return {"contrast": contrast.detach()}
 
     def told(self, pictures: Tensor, sentences: Tensor) -> Tensor:
-        """How badly generated pictures [B, C, H, W] are told apart by their sentences [B, words], weighted.
+        """How badly pictures [B, C, H, W] of G are told apart by sentences [B, words], times `lambda_text`.
 
         The loss by which the encoder was trained, now of G's pictures: DAMSM (Xu et al. 2018, arXiv
         1711.10485, eq. 13) of whole sentences. Raises UserError where the encoder was never trained.
@@ -227,11 +227,11 @@ class FromText(Task):
         if not self.config.lambda_text:
             return pictures.new_zeros(())
         if self.frozen or not self.pairing.updates:
-            why = "reads text alone" if self.frozen else "has not seen pictures yet"
+            why = "reads text alone" if self.frozen else "has not seen pictures"
             raise UserError(
-                f"--lambda-text {self.config.lambda_text:g} needs a text encoder trained here, and this one "
-                f"{why}: use --lambda-text 0, or --text-encoder scratch with --text-steps or with --init-from "
-                "a run that had them"
+                f"--lambda-text {self.config.lambda_text:g} needs a text encoder trained here, but it {why}: "
+                "use --lambda-text 0, or --text-encoder scratch with --text-steps, or with --init-from a run "
+                "that had them"
             )
         return self.config.lambda_text * self.pairing.eval()(pictures, sentences)
 

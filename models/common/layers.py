@@ -136,4 +136,4 @@ def init_he(module: nn.Module, branch: float = 0.1) -> None:
     for m in module.modules():
         small = m.body[5] if isinstance(m, ResidualBlock) else m if isinstance(m, ToPicture) else None
         if small is not None:
-            nn.init.kaiming_normal_(small.weight, nonlinearity="relu").data.mul_(branch)
+            small.weight.data.mul_(branch)

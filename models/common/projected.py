@@ -54,6 +54,7 @@ class Projected(nn.Module):
         self.eyes: list[nn.Module] = []  # no part of the module: neither trained nor saved
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pictures [B, 1 or 3, H, H] in [-1, 1] to [B, 4 SEEN, 4, 4]: SEEN of each S_l, finest first."""
         if x.shape[-1] != self.size:
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=x.shape[-1] > self.size)
         features = self.look(x.expand(-1, 3, -1, -1))
@@ -64,7 +65,7 @@ class Projected(nn.Module):
         return torch.cat([judge(f) for judge, f in zip(self.judges, mixed, strict=True)], 1)
 
     def look(self, x: Tensor) -> list[Tensor]:
-        """F_1 to F_4."""
+        """F_1 to F_4 of [B, 3, H, H] in [-1, 1]: [B, channels of BLOCKS, H / 4 to H / 32, ...]."""
         net, found = self.open().to(x.device), []
         x = (127.5 * x + 0.5) / 128  # (grey level - 127) / 128
         x = net._swish(net._bn0(net._conv_stem(x.contiguous(memory_format=torch.channels_last))))
@@ -82,6 +83,7 @@ class Projected(nn.Module):
         return self.eyes[0]
 
     def match(self, seen: Tensor, e: Tensor) -> Tensor:
+        """Features [B, 4 SEEN, 4, 4] and sentences [B, words] to four logits each, [B, 4, 1, 1]."""
         e = e.to(seen.dtype)[..., None, None].expand(-1, -1, 4, 4)
         parts = zip(self.joint, seen.split(SEEN, 1), strict=True)
         return torch.cat([judge(torch.cat([part, e], 1)) for judge, part in parts], 1)

@@ -190,7 +190,10 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     def refresh(name):
         names = [entry.name for entry in shelf.drawers()]
         name = name if name in names else names[0] if names else None
-        message = "No model here draws captions yet. Train one: `python train.py --task df_gan --data DIR`."
+        message = (
+            "No model here draws captions yet. Train one: `python train.py --task df_gan` on drawn birds, "
+            "with `--data DIR` on your own pictures."
+        )
         return {
             nothing: gr.update(visible=not names, value=message),
             panel: gr.update(visible=bool(names)),

@@ -166,7 +166,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         if before == (now := state_of(entry)):
             return [gr.skip(), gr.skip(), line, gr.skip(), gr.skip(), gr.skip()]
         facts = (
-            "No model saved yet." if not entry.facts else about(entry) if shelf.takes(entry) else entry.task
+            "No model saved yet." if not entry.facts else about(entry) if shelf.takes(entry) else entry.method
         )
         drawn = (
             gr.update(value=log.curves(), visible=True) if len(log.lines) > 1 else gr.update(visible=False)

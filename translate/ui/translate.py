@@ -92,7 +92,7 @@ def told(seconds: float) -> str:
 def about(entry: Entry) -> str:
     """Facts of a model in a line of Markdown."""
     arrow = " ⇄ " if len(directions(entry)) > 1 else " → "
-    facts = [arrow.join(entry.domains), entry.task, f"{entry.size} px" if entry.size else ""]
+    facts = [arrow.join(entry.domains), entry.method, f"{entry.size} px" if entry.size else ""]
     return " · ".join(fact for fact in [*facts, f"{entry.steps:,} steps"] if fact)
 
 
