@@ -10,7 +10,9 @@ Stage-I makes 64 px from noise and ĉ₀. Stage-II, from update `text_steps + st
 Stage-I.
 
 φ̂ is another picture's sentence (matching-aware, Reed et al. 2016). Deviation: the sentences come from an
-encoder trained here on the same captions, in the first `text_steps` updates.
+encoder trained here on the same captions, in the first `text_steps` updates. As in the authors' code, KL is
+the mean over ĉ's numbers, not the paper's sum: with λ = 2 a sum leaves 1 nat of the sentence, and captions
+hardly count (seen on `birds`).
 """
 
 from dataclasses import dataclass
@@ -27,7 +29,7 @@ from translate.text import FromText
 
 
 class Augmentation(nn.Module):
-    """φ [B, words] to ĉ [B, given] and KL(N(μ, Σ) || N(0, I)), summed over ĉ, averaged over the batch.
+    """φ [B, words] to ĉ [B, given] and KL(N(μ, Σ) || N(0, I)), averaged over ĉ's numbers and the batch.
 
     In use ĉ is μ, so that pictures of one caption differ by z alone and follow from the seed.
     """
@@ -41,7 +43,7 @@ class Augmentation(nn.Module):
         mu, log_var = F.leaky_relu(self.net(phi), 0.2).float().chunk(2, dim=1)
         if not self.random:
             return mu, mu.new_zeros(())
-        kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(1).mean()
+        kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).mean()
         return mu + (0.5 * log_var).exp() * torch.randn_like(mu) if self.training else mu, kl
 
 
@@ -124,7 +126,7 @@ class Config(TextConfig):
     said: int = 128  # of the sentence in D, section 3.5
     stage1_steps: int = 83_000  # then so many of Stage-I: 600 epochs of CUB, section 3.5
     augmentation: bool = True  # conditioning augmentation; off: for comparison
-    lambda_kl: float = 2.0  # its weight λ, the authors' code (1 in the paper)
+    lambda_kl: float = 2.0  # its weight λ, the authors' code, whose KL is a mean (the paper: 1, and a sum)
     matching: bool = True  # pictures with wrong captions count as false; off: for comparison
     smooth: float = 1.0  # aim of D for real pictures, e.g. 0.9 (Salimans et al. 2016)
     halvings: int = 6  # times that the learning rate is halved in a stage: every 100 of 600 epochs
