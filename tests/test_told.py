@@ -75,7 +75,7 @@ def test_an_encoder_that_saw_no_pictures_cannot_tell(method):
 
 def test_one_picture_teaches_no_words():
     task = build(GANCLS, BIRDS).train()
-    with pytest.raises(UserError, match="--batch-size 1"):
+    with pytest.warns(UserWarning, match="--batch-size 1"):
         task.step(batch(1), 0, lambda name, loss: None)
 
 
