@@ -94,9 +94,9 @@ class TextEncoder(nn.Module):
     """A convolution over three pieces, a layer of transformer (Vaswani et al. 2017), a mean: pieces [B, T] to
     sentences [B, width].
 
-    The convolution ties words to their neighbours: on `birds`, after 400 updates of 64, a perceptron reads 0.87
-    of the colours of new captions' parts from their vectors, and 0.75 without it. One layer learns sooner than
-    three: held-out loss 3.0, not 3.6, in 0.61 of the time.
+    The convolution ties words to their neighbours: on `birds`, after 400 updates of 64, a perceptron reads
+    0.87 of the colours of new captions' parts from their vectors, and 0.75 without it. One layer learns
+    sooner than three: held-out loss 3.0, not 3.6, in 0.61 of the time.
     """
 
     def __init__(self, pieces: int, width: int = 256, depth: int = 1, heads: int = 4):
