@@ -210,7 +210,7 @@ class DFGAN(FromText):
         penalty = self.penalty(x, e) if smooth else loss_D.new_zeros(())
         update("D", loss_D + c.penalty_every * penalty)  # eq. 3
 
-        loss_G, told = -self.D.match(self.look(fake), e).mean(), self.told(fake, e)
+        loss_G, told = -self.D.match(self.look(fake), e).mean(), self.told(fake, e, x)
         update("G", loss_G + told)
         logs = {"D_real": real, "D_false": false, "penalty": penalty, "G": loss_G}
         return {name: value.detach() for name, value in logs.items()} | self.logged(told)

@@ -140,7 +140,7 @@ class GANCLS(FromText):
             between = (e + e.roll(1, 0)) / 2
             drawn = self.G(torch.randn(len(x), c.noise, device=x.device), between)
             loss_G = loss_G + F.softplus(-self.D.match(self.D(drawn), between)).mean()
-        told = self.told(fake, e)
+        told = self.told(fake, e, x)
         update("G", loss_G + told)
         return {"D": loss_D.detach(), "G_fool": loss_G.detach()} | self.logged(told)
 

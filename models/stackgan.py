@@ -195,7 +195,7 @@ class StackGAN(FromText):
         update(f"D_{number}", loss_D)
 
         fool = F.softplus(-D.match(D(fake), phi)).mean()
-        told = self.told(fake, phi)
+        told = self.told(fake, phi, x)
         update(f"G_{number}", fool + c.lambda_kl * kl + told)
         logs = {f"D_{number}": loss_D, f"fool_{number}": fool, "KL": kl}
         return {name: value.detach() for name, value in logs.items()} | self.logged(told)

@@ -170,10 +170,15 @@ class Contrast(nn.Module):
 
     def forward(self, pictures: Tensor, sentences: Tensor) -> Tensor:
         """[B, width] both; row i belongs to row i."""
+        return self.each(pictures, sentences).mean()
+
+    def each(self, pictures: Tensor, sentences: Tensor) -> Tensor:
+        """The loss of every pair, [B]."""
         pictures, sentences = F.normalize(pictures.float(), dim=1), F.normalize(sentences.float(), dim=1)
         logits = self.log_scale.exp().clamp(max=100) * pictures @ sentences.T
         truth = torch.arange(len(logits), device=logits.device)
-        return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
+        found, back = (F.cross_entropy(part, truth, reduction="none") for part in (logits, logits.T))
+        return (found + back) / 2
 
 
 class FromText(Task):
@@ -229,11 +234,13 @@ class FromText(Task):
         self.pairing.updates += 1
         return {"contrast": contrast.detach()}
 
-    def told(self, pictures: Tensor, sentences: Tensor) -> Tensor:
-        """How badly pictures [B, C, H, W] of G are told apart by sentences [B, words], times `lambda_text`.
+    def told(self, pictures: Tensor, sentences: Tensor, real: Tensor) -> Tensor:
+        """How much worse G's pictures are told apart by sentences [B, words] than real ones; weighted.
 
-        The loss by which the encoder was trained, now of G's pictures: DAMSM (Xu et al. 2018, arXiv
-        1711.10485, eq. 13) of whole sentences. Raises UserError where the encoder was never trained.
+        The loss by which the encoder was trained, now of G's pictures [B, C, H, W]: DAMSM (Xu et al. 2018,
+        arXiv 1711.10485, eq. 13) of whole sentences. Deviation: pair by pair, only what exceeds the loss of
+        the real picture [B, C, H', W'] counts; without that limit G draws noise that the encoder takes for
+        more than real birds show. Raises UserError where the encoder was never trained.
         """
         if not self.config.lambda_text:
             return pictures.new_zeros(())
@@ -244,7 +251,11 @@ class FromText(Task):
                 "use --lambda-text 0, or --text-encoder scratch with --text-steps, or with --init-from a run "
                 "that had them"
             )
-        return self.config.lambda_text * self.pairing.eval()(pictures, sentences)
+        sight, contrast = self.pairing.eval().sight, self.pairing.contrast
+        with torch.no_grad():
+            enough = contrast.each(sight(real), sentences)
+        moved = shifted(pictures, pictures.shape[-1] // 8)
+        return self.config.lambda_text * F.relu(contrast.each(sight(moved), sentences) - enough).mean()
 
     def logged(self, told: Tensor) -> dict[str, Tensor]:
         """What `step` returns of it: nothing where it is off."""
