@@ -1,0 +1,235 @@
+"""CVAE-GAN: captions to pictures, by reconstruction, then by a game (Bao et al. 2017, arXiv 1703.10155).
+
+    z = μ(x, e) + σ(x, e) ⊙ ε, z' ~ N(0, I), x̃ = G(z, e), x' = G(z', e)
+    L_VAE = |x - x̃| + β KL(N(μ, σ²) ‖ N(0, I))                                         (L_KL and part of L_G)
+    L_D = E[(1 - D(x, e))⁺] + ½ E[(1 + D(x̃ or x', e))⁺] + ½ E[(1 + D(x, ê))⁺] + MA-GP         (DF-GAN, eq. 3)
+    L_G = L_VAE + λ_f ‖f(x) - f(x̃)‖² - λ_a E[D(x̃ or x', e)]
+
+x is a real picture, e the vector of its caption, ê another's, f what D sees before it reads the caption. An
+encoder that has seen the picture tells z what the caption leaves open (place, posture, colours that are not
+named), so G learns shapes and colours from every pixel, without a game, in the first `vae_steps` updates.
+Blurred pictures of the right things are then where the game begins: half of a batch are reconstructions, half
+are drawn from noise.
+
+Deviations: the game is DF-GAN's (one D for picture and caption, hinge, MA-GP), where the paper has a separate
+classifier and matches mean features; the first phase is ours; sentences come from an encoder trained here on
+the same captions, in the first `text_steps` updates.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models import df_gan
+from models.vae import kl
+from translate.config import TextConfig
+from translate.task import DataInfo, UserError
+from translate.text import FromText
+
+SIZES = (32, 64, 128, 256)
+
+
+def widths(size: int, channels: int, most: int) -> list[int]:
+    """Of the layers at size / 2, size / 4, ..., 4 pixels: n, 2 n, 4 n, ..., at most `most`."""
+    return [min(most, channels * 2**i) for i in range(size.bit_length() - 3)]
+
+
+class Modulated(nn.Module):
+    """Convolution, batch norm, scaled and shifted channel by channel as [z, e] say, rectified."""
+
+    def __init__(self, given: int, inputs: int, outputs: int):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs, affine=False)
+        self.say = nn.Linear(given, 2 * outputs)
+        nn.init.normal_(self.say.weight, std=0.02)
+        nn.init.zeros_(self.say.bias)
+
+    def forward(self, x: Tensor, both: Tensor) -> Tensor:
+        gamma, beta = self.say(both)[..., None, None].to(x.dtype).chunk(2, 1)
+        return F.leaky_relu(torch.addcmul(beta, 1 + gamma, self.norm(self.conv(x))), 0.2)
+
+
+class Generator(nn.Module):
+    """Noise [B, Z] and sentences [B, E] to pictures [B, C, size, size] in [-1, 1].
+
+    The last doubling only rearranges: each place of the last layer tells 2 x 2 pixels, for a quarter of the
+    work.
+    """
+
+    def __init__(self, noise: int, words: int, channels: int, most: int, size: int, colours: int):
+        super().__init__()
+        up = widths(size, channels, most)[::-1]
+        self.start = nn.Linear(noise + words, up[0] * 16)
+        self.first = Modulated(noise + words, up[0], up[0])
+        self.blocks = nn.ModuleList(
+            Modulated(noise + words, i, o) for i, o in zip(up[:-1], up[1:], strict=True)
+        )
+        self.again = nn.ModuleList(Modulated(noise + words, o, o) for o in up[1:-1])
+        self.end = nn.Conv2d(up[-1], 4 * colours, 3, padding=1)
+
+    def forward(self, z: Tensor, e: Tensor) -> Tensor:
+        both = torch.cat([z, F.normalize(e.to(z.dtype), dim=1) * e.shape[1] ** 0.5], 1)
+        x = self.start(both).view(len(z), -1, 4, 4).contiguous(memory_format=torch.channels_last)
+        x = self.first(x, both)
+        for i, block in enumerate(self.blocks):
+            x = block(F.interpolate(x, scale_factor=2), both)
+            if i < len(self.again):
+                x = x + self.again[i](x, both)
+        return torch.tanh(F.pixel_shuffle(self.end(x), 2))
+
+
+class Seen(nn.Sequential):
+    """Pictures [B, C, size, size] to features [B, F, 4, 4]; 2 x 2 pixels become channels first."""
+
+    def __init__(self, channels: int, most: int, size: int, colours: int):
+        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
+        inputs = 4 * colours
+        for width in widths(size, channels, most)[1:]:
+            layers += [nn.Conv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+            inputs = width
+        super().__init__(*layers, nn.Conv2d(inputs, inputs, 3, 1, 1), nn.LeakyReLU(0.2))
+        self.width = inputs
+
+
+class Encoder(nn.Module):
+    """Pictures and their sentences to μ and log σ², each [B, Z], float32."""
+
+    def __init__(self, noise: int, words: int, channels: int, most: int, size: int, colours: int):
+        super().__init__()
+        self.see = Seen(channels, most, size, colours)
+        self.say = nn.Linear(words, self.see.width)
+        self.out = nn.Sequential(
+            nn.Linear(self.see.width * 17, 4 * noise), nn.LeakyReLU(0.2), nn.Linear(4 * noise, 2 * noise)
+        )
+
+    def forward(self, x: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.see(x.contiguous(memory_format=torch.channels_last)).flatten(1)
+        said = F.leaky_relu(self.say(e), 0.2)
+        mu, log_var = self.out(torch.cat([seen, said.to(seen.dtype)], 1)).float().chunk(2, 1)
+        return mu, log_var
+
+
+class Discriminator(nn.Module):
+    """Pictures to features [B, F, 4, 4], and those with sentences to logits [B, 1, 1, 1]."""
+
+    def __init__(self, words: int, channels: int, most: int, size: int, colours: int, joint: int):
+        super().__init__()
+        self.see = Seen(channels, most, size, colours)
+        self.joint = nn.Sequential(
+            nn.Conv2d(self.see.width + words, joint, 3, padding=1, bias=False), nn.LeakyReLU(0.2),
+            nn.Conv2d(joint, 1, 4, bias=False),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.see(x.contiguous(memory_format=torch.channels_last))
+
+    match = df_gan.Discriminator.match
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TextConfig):
+    """CVAE-GAN (Bao et al. 2017) with captions"""
+
+    size: int = 128  # 32, 64, 128 or 256
+    batch_size: int = 32
+    channels: int = 32  # n of G at half of the size; doubled where the picture is halved
+    most: int = 192  # widest layers of G
+    channels_D: int = 32  # n of D and of the encoder
+    most_D: int = 256  # their widest
+    joint: int = 128  # layers in which D compares picture and sentence
+    noise: int = 64  # numbers of z
+    vae_steps: int = 4000  # after the text: so many without D
+    beta: float = (
+        3e-5  # weight β of the divergence, in nats; birds: at 2e-4 z holds no posture (26 nats), here 90
+    )
+    lambda_adversarial: float = 0.05  # λ_a
+    lambda_features: float = 0.1  # λ_f
+    learning_rate: float = 2e-4
+    rate_D: float = 4e-4
+    rate_vae: float = 1e-3  # of G and the encoder in the first phase
+    matching: bool = True  # pictures with wrong captions count as false; off: for comparison
+    penalty_k: float = 2.0  # k of DF-GAN's gradient penalty
+    penalty_p: float = 6.0  # p
+    penalty_every: int = 8  # updates between two penalties, which then weigh so much more
+    steps: int = 40_000
+    ema: float = 0.998  # of G
+
+
+class CVAEGAN(FromText):
+    Config, exported = Config, ("text", "G")
+
+    def __init__(self, config: Config, info: DataInfo):
+        super().__init__(config, info)
+        c, colours = config, info.channels["image"]
+        if c.size not in SIZES:
+            raise UserError(f"CVAE-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
+        self.G = Generator(c.noise, self.words, c.channels, c.most, c.size, colours)
+        self.E = Encoder(c.noise, self.words, c.channels_D, c.most_D, c.size, colours)
+        self.D = Discriminator(self.words, c.channels_D, c.most_D, c.size, colours, c.joint)
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        c = self.config
+        both = [*self.G.parameters(), *self.E.parameters()]
+        return {
+            **self.text_optimizer(),
+            "G": torch.optim.Adam(both, c.learning_rate, betas=(0.5, 0.99), fused=True),
+            "D": torch.optim.Adam(self.D.parameters(), c.rate_D, betas=(0.0, 0.9), fused=True),
+        }
+
+    def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
+        c, x = self.config, batch["image"]
+        if t < self.text_steps:
+            return self.learn_text(batch, update)
+        e, game = self.sentences(batch["caption"]), t >= self.text_steps + c.vae_steps
+        mu, log_var = self.E(x, e)
+        z = mu + (0.5 * log_var).exp() * torch.randn_like(mu)
+        half = len(x) // 2 if game else len(x)
+        fake = self.G(torch.cat([z[:half], torch.randn_like(z[half:])]), e)
+        error = (x[:half] - fake[:half].float()).abs().mean()
+        divergence = kl(mu, log_var)[:half].mean()
+        loss, logs = error + c.beta * divergence, {"error": error, "KL": divergence}
+        if game:
+            played, seen = self.play(x, e, self.sentences(batch["wrong"]), fake, t, update)
+            now = self.D(fake)
+            fool = -self.D.match(now, e).mean()
+            features = (now[:half] - seen[:half].detach()).square().mean()
+            told = self.told(fake, e, x)
+            loss = loss + c.lambda_adversarial * fool + c.lambda_features * features + told
+            logs |= played | {"fool": fool, "features": features} | self.logged(told)
+        update("G", loss)
+        return {name: value.detach() for name, value in logs.items()}
+
+    def play(self, x: Tensor, e: Tensor, wrong: Tensor, fake: Tensor, t: int, update):
+        """An update of D; what to log of it, and its features of x."""
+        c = self.config
+        seen, faked = self.D(torch.cat([x, fake.detach().to(x.dtype)])).split(len(x))
+        real = F.relu(1 - self.D.match(seen, e)).mean()
+        false = F.relu(1 + self.D.match(faked, e)).mean()
+        if c.matching:
+            false = (false + F.relu(1 + self.D.match(seen, wrong)).mean()) / 2
+        penalty = self.penalty(x, e) if t % c.penalty_every == 0 else real.new_zeros(())
+        update("D", real + false + c.penalty_every * penalty)
+        return {"D_real": real, "D_false": false}, seen
+
+    penalty = df_gan.DFGAN.penalty  # MA-GP
+
+    def lr_scale(self, t: int) -> float:
+        c = self.config
+        if t < self.text_steps:
+            return super().lr_scale(t)
+        if t < self.text_steps + c.vae_steps:
+            return c.rate_vae / c.learning_rate
+        return self.scheduled(t - self.text_steps - c.vae_steps, c.steps - self.text_steps - c.vae_steps)
+
+    def paint(self, z: Tensor, e: Tensor) -> Tensor:
+        return self.G(z, e)
+
+    @classmethod
+    def tiny(cls) -> Config:
+        return Config(
+            size=32, channels=4, most=8, channels_D=4, most_D=8, joint=8, noise=4, words=16, batch_size=2,
+            steps=4, text_steps=1, vae_steps=1, ema=0.0, mixed_precision="no",
+        )  # fmt: skip
