@@ -22,8 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import df_gan
-from models.vae import kl
+from models import df_gan, vae
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 from translate.text import FromText
@@ -189,7 +188,7 @@ class CVAEGAN(FromText):
         half = len(x) // 2 if game else len(x)
         fake = self.G(torch.cat([z[:half], torch.randn_like(z[half:])]), e)
         error = (x[:half] - fake[:half].float()).abs().mean()
-        divergence = kl(mu, log_var)[:half].mean()
+        divergence = vae.kl(mu, log_var)[:half].mean()
         loss, logs = error + c.beta * divergence, {"error": error, "KL": divergence}
         if game:
             played, seen = self.play(x, e, self.sentences(batch["wrong"]), fake, t, update)
