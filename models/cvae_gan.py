@@ -183,12 +183,12 @@ class CVAEGAN(FromText):
         if t < self.text_steps:
             return self.learn_text(batch, update)
         e, game = self.sentences(batch["caption"]), t >= self.text_steps + c.vae_steps
-        mu, log_var = self.E(x, e)
-        z = mu + (0.5 * log_var).exp() * torch.randn_like(mu)
-        half = len(x) // 2 if game else len(x)
-        fake = self.G(torch.cat([z[:half], torch.randn_like(z[half:])]), e)
+        half = (len(x) + 1) // 2 if game else len(x)  # of these z comes from the encoder
+        mu, log_var = self.E(x[:half], e[:half])
+        noise = torch.randn(len(x), c.noise, device=x.device)
+        fake = self.G(torch.cat([mu + (0.5 * log_var).exp() * noise[:half], noise[half:]]), e)
         error = (x[:half] - fake[:half].float()).abs().mean()
-        divergence = vae.kl(mu, log_var)[:half].mean()
+        divergence = vae.kl(mu, log_var).mean()
         loss, logs = error + c.beta * divergence, {"error": error, "KL": divergence}
         if game:
             played, seen = self.play(x, e, self.sentences(batch["wrong"]), fake, t, update)
