@@ -16,6 +16,7 @@ classifier and matches mean features; the first phase is ours; sentences come fr
 the same captions, in the first `text_steps` updates.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -54,20 +55,18 @@ class Modulated(nn.Module):
 class Generator(nn.Module):
     """Noise [B, Z] and sentences [B, E] to pictures [B, C, size, size] in [-1, 1].
 
-    The last doubling only rearranges: each place of the last layer tells 2 x 2 pixels, for a quarter of the
-    work.
+    Layers at full size would cost most and add least: the last convolution alone is there.
     """
 
     def __init__(self, noise: int, words: int, channels: int, most: int, size: int, colours: int):
         super().__init__()
-        up = widths(size, channels, most)[::-1]
-        self.start = nn.Linear(noise + words, up[0] * 16)
-        self.first = Modulated(noise + words, up[0], up[0])
-        self.blocks = nn.ModuleList(
-            Modulated(noise + words, i, o) for i, o in zip(up[:-1], up[1:], strict=True)
-        )
-        self.again = nn.ModuleList(Modulated(noise + words, o, o) for o in up[1:-1])
-        self.end = nn.Conv2d(up[-1], 4 * colours, 3, padding=1)
+        up, given = widths(size, channels, most)[::-1], noise + words
+        self.start = nn.Linear(given, up[0] * 16)
+        self.first = Modulated(given, up[0], up[0])
+        self.blocks = nn.ModuleList(Modulated(given, i, o) for i, o in itertools.pairwise(up))
+        self.again = nn.ModuleList(Modulated(given, o, o) for o in up[1:-1])
+        self.fine = nn.Conv2d(up[-1], up[-1] // 2, 3, padding=1)
+        self.end = nn.Conv2d(up[-1] // 2, colours, 3, padding=1)
 
     def forward(self, z: Tensor, e: Tensor) -> Tensor:
         both = torch.cat([z, F.normalize(e.to(z.dtype), dim=1) * e.shape[1] ** 0.5], 1)
@@ -77,31 +76,31 @@ class Generator(nn.Module):
             x = block(F.interpolate(x, scale_factor=2), both)
             if i < len(self.again):
                 x = x + self.again[i](x, both)
-        return torch.tanh(F.pixel_shuffle(self.end(x), 2))
+        x = F.leaky_relu(self.fine(x), 0.2)
+        return torch.tanh(self.end(F.interpolate(x, scale_factor=2)))
 
 
 class Seen(nn.Sequential):
-    """Pictures [B, C, size, size] to features [B, F, 4, 4]; 2 x 2 pixels become channels first."""
+    """Halves [B, inputs, H, H] until its maps are 4 x 4, `widths` wide one after another."""
 
-    def __init__(self, channels: int, most: int, size: int, colours: int):
-        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
-        inputs = 4 * colours
-        for width in widths(size, channels, most)[1:]:
+    def __init__(self, first: list[nn.Module], inputs: int, widths: list[int]):
+        layers = first
+        for width in widths:
             layers += [nn.Conv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(0.2)]
             inputs = width
         super().__init__(*layers, nn.Conv2d(inputs, inputs, 3, 1, 1), nn.LeakyReLU(0.2))
-        self.width = inputs
 
 
 class Encoder(nn.Module):
-    """Pictures and their sentences to μ and log σ², each [B, Z], float32."""
+    """Pictures and their sentences to μ and log σ², each [B, Z], float32. Sees 2 x 2 pixels as one."""
 
     def __init__(self, noise: int, words: int, channels: int, most: int, size: int, colours: int):
         super().__init__()
-        self.see = Seen(channels, most, size, colours)
-        self.say = nn.Linear(words, self.see.width)
+        down = widths(size, channels, most)
+        self.see = Seen([nn.PixelUnshuffle(2)], 4 * colours, down[1:])
+        self.say = nn.Linear(words, down[-1])
         self.out = nn.Sequential(
-            nn.Linear(self.see.width * 17, 4 * noise), nn.LeakyReLU(0.2), nn.Linear(4 * noise, 2 * noise)
+            nn.Linear(down[-1] * 17, 4 * noise), nn.LeakyReLU(0.2), nn.Linear(4 * noise, 2 * noise)
         )
 
     def forward(self, x: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,9 +115,10 @@ class Discriminator(nn.Module):
 
     def __init__(self, words: int, channels: int, most: int, size: int, colours: int, joint: int):
         super().__init__()
-        self.see = Seen(channels, most, size, colours)
+        down = widths(size, channels, most)
+        self.see = Seen([], colours, down)
         self.joint = nn.Sequential(
-            nn.Conv2d(self.see.width + words, joint, 3, padding=1, bias=False), nn.LeakyReLU(0.2),
+            nn.Conv2d(down[-1] + words, joint, 3, padding=1, bias=False), nn.LeakyReLU(0.2),
             nn.Conv2d(joint, 1, 4, bias=False),
         )  # fmt: skip
 
@@ -134,20 +134,18 @@ class Config(TextConfig):
 
     size: int = 128  # 32, 64, 128 or 256
     batch_size: int = 32
-    channels: int = 32  # n of G at half of the size; doubled where the picture is halved
+    channels: int = 32  # n of G at half of the size; twice as many where that is halved
     most: int = 192  # widest layers of G
     channels_D: int = 32  # n of D and of the encoder
     most_D: int = 256  # their widest
     joint: int = 128  # layers in which D compares picture and sentence
     noise: int = 64  # numbers of z
     vae_steps: int = 4000  # after the text: so many without D
-    beta: float = (
-        3e-5  # weight β of the divergence, in nats; birds: at 2e-4 z holds no posture (26 nats), here 90
-    )
+    beta: float = 5e-5  # weight β of the divergence, in nats; birds: with 2e-4 z does not hold the posture
     lambda_adversarial: float = 0.05  # λ_a
     lambda_features: float = 0.1  # λ_f
-    learning_rate: float = 2e-4
-    rate_D: float = 4e-4
+    learning_rate: float = 1e-4  # of G in the game, DF-GAN's
+    rate_D: float = 4e-4  # of D, DF-GAN's
     rate_vae: float = 1e-3  # of G and the encoder in the first phase
     matching: bool = True  # pictures with wrong captions count as false; off: for comparison
     penalty_k: float = 2.0  # k of DF-GAN's gradient penalty
