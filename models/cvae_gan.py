@@ -107,7 +107,7 @@ class Encoder(nn.Module):
         seen = self.see(x.contiguous(memory_format=torch.channels_last)).flatten(1)
         said = F.leaky_relu(self.say(e), 0.2)
         mu, log_var = self.out(torch.cat([seen, said.to(seen.dtype)], 1)).float().chunk(2, 1)
-        return mu, log_var
+        return mu, 8 * torch.tanh(log_var / 8)  # one wild picture is not to make σ infinite
 
 
 class Discriminator(nn.Module):
@@ -146,7 +146,7 @@ class Config(TextConfig):
     lambda_features: float = 0.1  # λ_f
     learning_rate: float = 1e-4  # of G in the game, DF-GAN's
     rate_D: float = 4e-4  # of D, DF-GAN's
-    rate_vae: float = 1e-3  # of G and the encoder in the first phase
+    rate_vae: float = 5e-4  # of G and the encoder in the first phase
     matching: bool = True  # pictures with wrong captions count as false; off: for comparison
     penalty_k: float = 2.0  # k of DF-GAN's gradient penalty
     penalty_p: float = 6.0  # p
@@ -172,7 +172,7 @@ class CVAEGAN(FromText):
         both = [*self.G.parameters(), *self.E.parameters()]
         return {
             **self.text_optimizer(),
-            "G": torch.optim.Adam(both, c.learning_rate, betas=(0.5, 0.99), fused=True),
+            "G": torch.optim.Adam(both, c.learning_rate, betas=(0.5, 0.999), fused=True),
             "D": torch.optim.Adam(self.D.parameters(), c.rate_D, betas=(0.0, 0.9), fused=True),
         }
 
