@@ -203,10 +203,7 @@ class CVAEGAN(FromText):
         """An update of D; what to log of it, and its features of x."""
         c = self.config
         seen, faked = self.D(torch.cat([x, fake.detach().to(x.dtype)])).split(len(x))
-        real = F.relu(1 - self.D.match(seen, e)).mean()
-        false = F.relu(1 + self.D.match(faked, e)).mean()
-        if c.matching:
-            false = (false + F.relu(1 + self.D.match(seen, wrong)).mean()) / 2
+        real, false = df_gan.hinge(self.D, seen, faked, e, wrong if c.matching else None)
         penalty = self.penalty(x, e) if t % c.penalty_every == 0 else real.new_zeros(())
         update("D", real + false + c.penalty_every * penalty)
         return {"D_real": real, "D_false": false}, seen

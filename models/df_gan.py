@@ -143,6 +143,19 @@ class Discriminator(nn.Module):
         return self.joint(torch.cat([features, e], 1))
 
 
+def hinge(
+    D: nn.Module, seen: Tensor, faked: Tensor, e: Tensor, wrong: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """E[(1 - D(x, e))⁺], and the mean of the other two terms of L_D; from D's features of x and of G(z, e).
+
+    Without `wrong` (ê) the term of generated pictures weighs 1.
+    """
+    real, false = F.relu(1 - D.match(seen, e)).mean(), F.relu(1 + D.match(faked, e)).mean()
+    if wrong is not None:
+        false = (false + F.relu(1 + D.match(seen, wrong)).mean()) / 2
+    return real, false
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config(TextConfig):
     """DF-GAN (Tao et al. 2022)"""
@@ -200,11 +213,7 @@ class DFGAN(FromText):
         fake = self.G(z, e)
 
         seen = self.look(torch.cat([x, fake.detach().to(x.dtype)]))
-        real_seen, fake_seen = seen.split(len(x))
-        real = F.relu(1 - self.D.match(real_seen, e)).mean()
-        false = F.relu(1 + self.D.match(fake_seen, e)).mean()
-        if c.matching:
-            false = (false + F.relu(1 + self.D.match(real_seen, wrong)).mean()) / 2
+        real, false = hinge(self.D, *seen.split(len(x)), e, wrong if c.matching else None)
         loss_D = real + false
         smooth = c.discriminator == "plain" and t % c.penalty_every == 0
         penalty = self.penalty(x, e) if smooth else loss_D.new_zeros(())
