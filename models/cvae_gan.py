@@ -141,10 +141,10 @@ class Config(TextConfig):
     joint: int = 128  # layers in which D compares picture and sentence
     noise: int = 64  # numbers of z
     vae_steps: int = 4000  # after the text: so many without D
-    beta: float = 5e-5  # weight β of the divergence, in nats; birds: with 2e-4 z does not hold the posture
-    lambda_adversarial: float = 0.05  # λ_a
+    beta: float = 1e-4  # weight β of the divergence, in nats; birds: with 2e-4 z does not hold the posture
+    lambda_adversarial: float = 0.01  # λ_a, as pix2pix weighs the two
     lambda_features: float = 0.1  # λ_f
-    learning_rate: float = 1e-4  # of G in the game, DF-GAN's
+    learning_rate: float = 2e-4  # of G in the game
     rate_D: float = 4e-4  # of D, DF-GAN's
     rate_vae: float = 5e-4  # of G and the encoder in the first phase
     matching: bool = True  # pictures with wrong captions count as false; off: for comparison
@@ -166,6 +166,9 @@ class CVAEGAN(FromText):
         self.G = Generator(c.noise, self.words, c.channels, c.most, c.size, colours)
         self.E = Encoder(c.noise, self.words, c.channels_D, c.most_D, c.size, colours)
         self.D = Discriminator(self.words, c.channels_D, c.most_D, c.size, colours, c.joint)
+        for layer in [*self.E.see, *self.D.see]:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, 0.2)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
