@@ -10,8 +10,8 @@ __all__ = ["DataError", "Dataset", "IterableDataset", "KINDS", "OPTIONS", "load"
 
 KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels")
 OPTIONS = (
-    *("a", "b", "direction", "resize", "load_size", "flip", "color_jitter", "strokes", "scale", "degrade"),
-    "cache",
+    *("a", "b", "direction", "resize", "load_size", "flip", "color_jitter", "strokes", "scale", "shrink"),
+    *("degrade", "cache"),
 )
 
 
@@ -30,6 +30,7 @@ def load(
     color_jitter: float = 0.0,
     strokes: float = 0.0,
     scale: int = 4,
+    shrink: float = 1.0,
     degrade: float = 0.0,
     cache: str = "auto",
 ) -> Dataset:
@@ -50,6 +51,7 @@ def load(
     color_jitter: 0.1 varies brightness, contrast and saturation by 10 % and hue by 2.5 % of a turn.
     strokes: 1 redraws the lines of `a` in paired data as a hand would (see `strokes.py`), 0 leaves them.
     scale: how much smaller `low` is than `high` in lowres data, each way.
+    shrink: lowres pictures are first made smaller by a random factor from `shrink` to 1; 1 leaves them.
     degrade: 1 blurs, noises and JPEG-compresses `low` as cameras do, 0 leaves it (see `lowres.degraded`).
     cache: "auto" keeps decoded pictures in memory where they take less than a quarter of it; or "on", "off".
 
@@ -69,6 +71,8 @@ def load(
         raise DataError(f"--a and --b are for paired and unpaired data; {kind} data comes from --data alone")
     if not 2 <= scale <= 8:
         raise DataError(f"--scale {scale} must be 2 to 8")
+    if not 0.1 <= shrink <= 1:
+        raise DataError(f"--shrink {shrink:g} must be 0.1 to 1, the least size that pictures are made")
     if is_built_in(data) and a is None and b is None:
         found = load_birds(kind, data, size, split, direction, scale, cache)
     else:
@@ -78,7 +82,7 @@ def load(
         from datasets.sources import Empty
 
         jitter = color_jitter if train else 0.0
-        request = Request(data, split, geometry, a, b, direction, jitter, cache, scale, degrade)
+        request = Request(data, split, geometry, a, b, direction, jitter, cache, scale, shrink, degrade)
         module = import_module(f"datasets.{kind}")
         try:
             found = module.load(request)

@@ -31,6 +31,7 @@ class Request:
     color_jitter: float = 0.0
     cache: str = "auto"
     scale: int = 4
+    shrink: float = 1.0
     degrade: float = 0.0
 
 

@@ -73,7 +73,7 @@ class LowRes(Dataset):
 
     def __init__(self, info: dict[str, Any], source: Source, like: Probe, request: Request) -> None:
         self.info, self.source, self.like = info, source, like
-        self.scale, self.degrade = request.scale, request.degrade
+        self.scale, self.shrink, self.degrade = request.scale, request.shrink, request.degrade
         self.geometry = request.geometry
         cost = len(source) * like.mean_area() * like.channels
         self.store = Store(len(source), self.load, source.where, keeps(request.cache, cost))
@@ -86,6 +86,8 @@ class LowRes(Dataset):
 
     def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
         number, (picture,) = self.store(index)
+        if self.shrink < 1 and self.geometry.train:
+            picture = shrunk(picture, self.shrink, self.geometry.size + 2 * BORDER * self.scale, generator)
         picture = at_least(picture, self.geometry.size)
         high, low = self.cut(picture, generator)
         if self.degrade and self.geometry.train:
@@ -116,6 +118,8 @@ class Given(LowRes):
 
     def __init__(self, info: dict[str, Any], two: layouts.Two, like: Probe, request: Request) -> None:
         self.lows = two[0]
+        if request.shrink < 1:
+            raise DataError("--shrink is for --data, whose low resolution is made here, not for given pairs")
         super().__init__(info, two[1], like, request)
         named = {bare(key): number for number, key in enumerate(two[0].keys())}
         self.partner = [named.get(bare(key)) for key in two[1].keys()]
@@ -170,6 +174,20 @@ def at_least(picture: Tensor, size: int) -> Tensor:
             around = torch.arange(size).remainder(2 * length)
             picture = picture.index_select(axis, torch.minimum(around, 2 * length - 1 - around))
     return picture
+
+
+def shrunk(picture: Tensor, least: float, size: int, generator: torch.Generator) -> Tensor:
+    """A random part of [C, H, W], made smaller by a random factor from `least` to 1: then up to `size` px wide.
+
+    More sizes of everything to learn from (Lai et al. 2017, arXiv 1704.03915, section 4.1).
+    """
+    factor = least + (1 - least) * float(torch.rand((), generator=generator))
+    sides = [min(side, math.ceil(size / factor)) for side in picture.shape[-2:]]
+    top, left = (
+        randint(whole - side + 1, generator) for whole, side in zip(picture.shape[-2:], sides, strict=True)
+    )
+    part = picture[:, top : top + sides[0], left : left + sides[1]]
+    return imresize(part, *(max(1, round(factor * side)) for side in sides)).to(picture.dtype)
 
 
 def degraded(low: Tensor, strength: float, generator: torch.Generator) -> Tensor:

@@ -143,6 +143,35 @@ def test_degradation_blurs_noises_and_repeats():
     assert grey.shape == (1, 32, 64)
 
 
+def test_shrinking_shows_pictures_at_many_sizes(tmp_path):
+    """A ramp of one grey level a pixel gets up to twice as steep; low still belongs to high."""
+    ramp = torch.arange(40, 240, dtype=torch.uint8).expand(3, 200, 200)
+    Image.fromarray(ramp.permute(1, 2, 0).numpy()).save(tmp_path / "ramp.png")
+    data = datasets.load("lowres", str(tmp_path), size=32, flip=False, shrink=0.5)
+    steps = []
+    for seed in range(12):
+        sample = data.sample(0, seeded(seed))
+        assert sample["high"].shape == (3, 32, 32) and sample["low"].shape == (3, 8, 8)
+        levels = (sample["high"] + 1) * 127.5
+        steps.append(float(levels[0, 16, 28] - levels[0, 16, 4]) / 24)
+        inner = valued(imresize(levels, 8, 8))[:, 2:-2, 2:-2]
+        assert (inner - sample["low"][:, 2:-2, 2:-2]).abs().max() < 1.1 / 127.5
+    assert 0.95 < min(steps) < 1.3 and 1.6 < max(steps) < 2.1
+    still = datasets.load("lowres", str(tmp_path), size=32, split="test", shrink=0.5).sample(0, seeded())
+    assert float(still["high"][0, 16, 28] - still["high"][0, 16, 4]) * 127.5 == pytest.approx(24), (
+        "not in tests"
+    )
+    assert (
+        datasets.load("lowres", str(tmp_path), size=300, shrink=0.5).sample(0, seeded())["high"].shape[1]
+        == 300
+    )
+    for wrong in (0.0, 1.5):
+        with pytest.raises(DataError, match="--shrink .* must be 0.1 to 1"):
+            datasets.load("lowres", str(tmp_path), size=32, shrink=wrong)
+    with pytest.raises(DataError, match="--shrink is for --data"):
+        datasets.load("lowres", "birds", a=str(tmp_path), b=str(tmp_path), size=32, shrink=0.5)
+
+
 def test_birds_at_low_resolution():
     sample = datasets.load("lowres", "birds:4", size=64, scale=2).sample(0, seeded())
     assert sample["low"].shape == (3, 32, 32) and sample["high"].shape == (3, 64, 64)

@@ -47,6 +47,7 @@ class RunConfig:
     color_jitter: float = 0.0  # strength of random brightness, contrast, saturation and hue; 0 is off
     strokes: float = 0.0  # redraw the lines of paired A as a hand would: wobbly, broken; 0 is off, 1 a lot
     scale: Literal[2, 3, 4] = 4  # lowres data: how many times smaller the input is, each way
+    shrink: float = 1.0  # lowres data: pictures first made smaller at random, at most so much (LapSRN: 0.5)
     degrade: float = 0.0  # lowres data: blur, noise and JPEG on the input, as from cameras; 0 is off, 1 a lot
     cache: Literal["auto", "on", "off"] = "auto"  # keep decoded pictures in memory (auto: where they fit)
     workers: int = 2  # threads that decode pictures ahead of the training step
