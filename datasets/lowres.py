@@ -177,7 +177,7 @@ def at_least(picture: Tensor, size: int) -> Tensor:
 
 
 def shrunk(picture: Tensor, least: float, size: int, generator: torch.Generator) -> Tensor:
-    """A random part of [C, H, W], made smaller by a random factor from `least` to 1: then up to `size` px wide.
+    """A random part of [C, H, W], made smaller by a factor from `least` to 1, then up to `size` px wide.
 
     More sizes of everything to learn from (Lai et al. 2017, arXiv 1704.03915, section 4.1).
     """
