@@ -73,6 +73,9 @@ def load(
         raise DataError(f"--scale {scale} must be 2 to 8")
     if not 0.1 <= shrink <= 1:
         raise DataError(f"--shrink {shrink:g} must be 0.1 to 1, the least size that pictures are made")
+    if kind == "lowres" and (shrink < 1 or degrade) and (is_built_in(data) or a is not None):
+        what = "given pairs" if a is not None else "the built-in birds"
+        raise DataError(f"--shrink and --degrade are for pictures of your own in --data, not for {what}")
     if is_built_in(data) and a is None and b is None:
         found = load_birds(kind, data, size, split, direction, scale, cache)
     else:

@@ -118,8 +118,6 @@ class Given(LowRes):
 
     def __init__(self, info: dict[str, Any], two: layouts.Two, like: Probe, request: Request) -> None:
         self.lows = two[0]
-        if request.shrink < 1:
-            raise DataError("--shrink is for --data, whose low resolution is made here, not for given pairs")
         super().__init__(info, two[1], like, request)
         named = {bare(key): number for number, key in enumerate(two[0].keys())}
         self.partner = [named.get(bare(key)) for key in two[1].keys()]
@@ -179,7 +177,7 @@ def at_least(picture: Tensor, size: int) -> Tensor:
 def shrunk(picture: Tensor, least: float, size: int, generator: torch.Generator) -> Tensor:
     """A random part of [C, H, W], made smaller by a factor from `least` to 1, then up to `size` px wide.
 
-    More sizes of everything to learn from (Lai et al. 2017, arXiv 1704.03915, section 4.1).
+    More sizes of everything to learn from (LapSRN, Lai et al. 2017, arXiv 1704.03915).
     """
     factor = least + (1 - least) * float(torch.rand((), generator=generator))
     sides = [min(side, math.ceil(size / factor)) for side in picture.shape[-2:]]

@@ -37,18 +37,21 @@ def widths(size: int, channels: int, most: int) -> list[int]:
 
 
 class Modulated(nn.Module):
-    """Convolution, batch norm, scaled and shifted channel by channel as [z, e] say, rectified."""
+    """Convolution, conditional batch norm (de Vries et al. 2017, arXiv 1707.00683), rectifier.
+
+    x [B, inputs, H, W] and what conditions it [B, given] to [B, outputs, H, W].
+    """
 
     def __init__(self, given: int, inputs: int, outputs: int):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(outputs, affine=False)
-        self.say = nn.Linear(given, 2 * outputs)
-        nn.init.normal_(self.say.weight, std=0.02)
-        nn.init.zeros_(self.say.bias)
+        self.affine = nn.Linear(given, 2 * outputs)
+        nn.init.normal_(self.affine.weight, std=0.02)
+        nn.init.zeros_(self.affine.bias)
 
     def forward(self, x: Tensor, both: Tensor) -> Tensor:
-        gamma, beta = self.say(both)[..., None, None].to(x.dtype).chunk(2, 1)
+        gamma, beta = self.affine(both)[..., None, None].to(x.dtype).chunk(2, 1)
         return F.leaky_relu(torch.addcmul(beta, 1 + gamma, self.norm(self.conv(x))), 0.2)
 
 
@@ -80,8 +83,8 @@ class Generator(nn.Module):
         return torch.tanh(self.end(F.interpolate(x, scale_factor=2)))
 
 
-class Seen(nn.Sequential):
-    """Halves [B, inputs, H, H] until its maps are 4 x 4, `widths` wide one after another."""
+class Trunk(nn.Sequential):
+    """Strided convolutions: [B, inputs, H, H] to [B, widths[-1], 4, 4], `widths` wide one after another."""
 
     def __init__(self, first: list[nn.Module], inputs: int, widths: list[int]):
         layers = first
@@ -92,38 +95,41 @@ class Seen(nn.Sequential):
 
 
 class Encoder(nn.Module):
-    """Pictures and their sentences to μ and log σ², each [B, Z], float32. Sees 2 x 2 pixels as one."""
+    """Pictures [B, C, size, size] in [-1, 1] and sentences [B, E] to μ and log σ² (within ±8), each [B, Z].
+
+    2 x 2 pixels become channels first, which costs least and loses nothing.
+    """
 
     def __init__(self, noise: int, words: int, channels: int, most: int, size: int, colours: int):
         super().__init__()
         down = widths(size, channels, most)
-        self.see = Seen([nn.PixelUnshuffle(2)], 4 * colours, down[1:])
-        self.say = nn.Linear(words, down[-1])
+        self.trunk = Trunk([nn.PixelUnshuffle(2)], 4 * colours, down[1:])
+        self.text = nn.Linear(words, down[-1])
         self.out = nn.Sequential(
             nn.Linear(down[-1] * 17, 4 * noise), nn.LeakyReLU(0.2), nn.Linear(4 * noise, 2 * noise)
         )
 
     def forward(self, x: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
-        seen = self.see(x.contiguous(memory_format=torch.channels_last)).flatten(1)
-        said = F.leaky_relu(self.say(e), 0.2)
+        seen = self.trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)
+        said = F.leaky_relu(self.text(e), 0.2)
         mu, log_var = self.out(torch.cat([seen, said.to(seen.dtype)], 1)).float().chunk(2, 1)
         return mu, 8 * torch.tanh(log_var / 8)  # one wild picture is not to make σ infinite
 
 
 class Discriminator(nn.Module):
-    """Pictures to features [B, F, 4, 4], and those with sentences to logits [B, 1, 1, 1]."""
+    """Pictures [B, C, size, size] to features [B, F, 4, 4]; those and sentences to answers [B, 1, 1, 1]."""
 
     def __init__(self, words: int, channels: int, most: int, size: int, colours: int, joint: int):
         super().__init__()
         down = widths(size, channels, most)
-        self.see = Seen([], colours, down)
+        self.trunk = Trunk([], colours, down)
         self.joint = nn.Sequential(
             nn.Conv2d(down[-1] + words, joint, 3, padding=1, bias=False), nn.LeakyReLU(0.2),
             nn.Conv2d(joint, 1, 4, bias=False),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.see(x.contiguous(memory_format=torch.channels_last))
+        return self.trunk(x.contiguous(memory_format=torch.channels_last))
 
     match = df_gan.Discriminator.match
 
@@ -133,17 +139,17 @@ class Config(TextConfig):
     """CVAE-GAN (Bao et al. 2017) with captions"""
 
     size: int = 128  # 32, 64, 128 or 256
-    batch_size: int = 32
+    batch_size: int = 32  # no other was tried
     channels: int = 32  # n of G at half of the size; twice as many where that is halved
     most: int = 192  # widest layers of G
     channels_D: int = 32  # n of D and of the encoder
     most_D: int = 256  # their widest
     joint: int = 128  # layers in which D compares picture and sentence
     noise: int = 64  # numbers of z
-    vae_steps: int = 4000  # after the text: so many without D
+    vae_steps: int = 4000  # after the text, without D: birds had their posture after 2,500
     beta: float = 1e-4  # weight β of the divergence, in nats; birds: with 2e-4 z does not hold the posture
-    lambda_adversarial: float = 0.01  # λ_a, as pix2pix weighs the two
-    lambda_features: float = 0.1  # λ_f
+    lambda_adversarial: float = 0.01  # λ_a, pix2pix's weight; 0.05 gave rings and dots
+    lambda_features: float = 0.1  # λ_f; no other was tried
     learning_rate: float = 2e-4  # of G in the game
     rate_D: float = 4e-4  # of D, DF-GAN's
     rate_vae: float = 5e-4  # of G and the encoder in the first phase
@@ -151,12 +157,12 @@ class Config(TextConfig):
     penalty_k: float = 2.0  # k of DF-GAN's gradient penalty
     penalty_p: float = 6.0  # p
     penalty_every: int = 8  # updates between two penalties, which then weigh so much more
-    steps: int = 40_000
+    steps: int = 40_000  # a guess: colours still improved after 900 updates of the game
     ema: float = 0.998  # of G
 
 
 class CVAEGAN(FromText):
-    Config, exported = Config, ("text", "G")
+    Config, exported, log_odds = Config, ("text", "G"), False
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
@@ -166,7 +172,7 @@ class CVAEGAN(FromText):
         self.G = Generator(c.noise, self.words, c.channels, c.most, c.size, colours)
         self.E = Encoder(c.noise, self.words, c.channels_D, c.most_D, c.size, colours)
         self.D = Discriminator(self.words, c.channels_D, c.most_D, c.size, colours, c.joint)
-        for layer in [*self.E.see, *self.D.see]:
+        for layer in [*self.E.trunk, *self.D.trunk]:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, 0.2)
 
@@ -203,7 +209,9 @@ class CVAEGAN(FromText):
         return {name: value.detach() for name, value in logs.items()}
 
     def play(self, x: Tensor, e: Tensor, wrong: Tensor, fake: Tensor, t: int, update):
-        """An update of D; what to log of it, and its features of x."""
+        """An update of D on pictures x, fake [B, C, size, size] and sentences e, wrong [B, E]; returns what
+        to log of it, and D's features of x [B, F, 4, 4].
+        """
         c = self.config
         seen, faked = self.D(torch.cat([x, fake.detach().to(x.dtype)])).split(len(x))
         real, false = df_gan.hinge(self.D, seen, faked, e, wrong if c.matching else None)

@@ -146,9 +146,10 @@ class Discriminator(nn.Module):
 def hinge(
     D: nn.Module, seen: Tensor, faked: Tensor, e: Tensor, wrong: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """E[(1 - D(x, e))⁺], and the mean of the other two terms of L_D; from D's features of x and of G(z, e).
+    """E[(1 - D(x, e))⁺], and the mean of the other two terms of L_D, each a number.
 
-    Without `wrong` (ê) the term of generated pictures weighs 1.
+    seen, faked: D's features of x and of G(z, e), [B, F, 4, 4]; e, wrong: sentences [B, E]. Without
+    `wrong` (ê) the term of generated pictures weighs 1.
     """
     real, false = F.relu(1 - D.match(seen, e)).mean(), F.relu(1 + D.match(faked, e)).mean()
     if wrong is not None:
@@ -177,7 +178,7 @@ class Config(TextConfig):
 
 
 class DFGAN(FromText):
-    Config, exported = Config, ("text", "G")
+    Config, exported, log_odds = Config, ("text", "G"), False
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)

@@ -168,8 +168,11 @@ def test_shrinking_shows_pictures_at_many_sizes(tmp_path):
     for wrong in (0.0, 1.5):
         with pytest.raises(DataError, match="--shrink .* must be 0.1 to 1"):
             datasets.load("lowres", str(tmp_path), size=32, shrink=wrong)
-    with pytest.raises(DataError, match="--shrink is for --data"):
-        datasets.load("lowres", "birds", a=str(tmp_path), b=str(tmp_path), size=32, shrink=0.5)
+    for wrong in (dict(shrink=0.5), dict(degrade=1.0)):
+        with pytest.raises(DataError, match="not for given pairs"):
+            datasets.load("lowres", "birds", a=str(tmp_path), b=str(tmp_path), size=32, **wrong)
+        with pytest.raises(DataError, match="not for the built-in birds"):
+            datasets.load("lowres", "birds:4", size=32, **wrong)
 
 
 def test_birds_at_low_resolution():

@@ -189,6 +189,7 @@ class FromText(Task):
     """
 
     data, takes = "captions", "text"
+    log_odds = True  # what D answers; else a score (hinge)
     frozen: Frozen | None = None
 
     def __init__(self, config: TextConfig, info: DataInfo):
