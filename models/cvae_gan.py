@@ -146,7 +146,7 @@ class Config(TextConfig):
     most_D: int = 256  # their widest
     joint: int = 128  # layers in which D compares picture and sentence
     noise: int = 64  # numbers of z
-    vae_steps: int = 4000  # after the text, without D: birds had their posture after 2,500
+    vae_steps: int = 4000  # after the text, without D; after 2500 birds held their posture
     beta: float = 1e-4  # weight β of the divergence, in nats; birds: with 2e-4 z does not hold the posture
     lambda_adversarial: float = 0.01  # λ_a, pix2pix's weight; 0.05 gave rings and dots
     lambda_features: float = 0.1  # λ_f; no other was tried
