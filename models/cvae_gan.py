@@ -169,6 +169,7 @@ class CVAEGAN(FromText):
         c, colours = config, info.channels["image"]
         if c.size not in SIZES:
             raise UserError(f"CVAE-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
+        self.noise_shape = (c.noise,)
         self.G = Generator(c.noise, self.words, c.channels, c.most, c.size, colours)
         self.E = Encoder(c.noise, self.words, c.channels_D, c.most_D, c.size, colours)
         self.D = Discriminator(self.words, c.channels_D, c.most_D, c.size, colours, c.joint)

@@ -185,6 +185,7 @@ class DFGAN(FromText):
         c, colours = config, info.channels["image"]
         if c.size not in SIZES:
             raise UserError(f"DF-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
+        self.noise_shape = (c.noise,)
         self.G = Generator(c.noise, self.words, c.channels, c.size, colours)
         if c.discriminator == "projected":
             self.D = Projected(self.words, c.size, c.joint)

@@ -108,6 +108,7 @@ class GANCLS(FromText):
         c, colours = config, info.channels["image"]
         if c.size not in (16, 32, 64, 128):
             raise UserError(f"GAN-CLS draws 16, 32, 64 or 128 px, not --size {c.size}")
+        self.noise_shape = (c.noise,)
         self.G = Generator(c.noise, self.words, c.said, c.channels, c.size, colours)
         self.D = Discriminator(self.words, c.said, c.channels, c.size, colours)
         init_normal(self.G)

@@ -143,6 +143,7 @@ class StackGAN(FromText):
         if c.size not in (sizes := (c.sketch, 2 * c.sketch, 4 * c.sketch)):
             known = ", ".join(map(str, sizes))
             raise UserError(f"StackGAN of --sketch {c.sketch} draws {known} px, not --size {c.size}")
+        self.noise_shape = (c.noise,)
         self.two = c.size > c.sketch
         self.augment_1 = Augmentation(self.words, c.given, c.augmentation)
         self.G_1 = StageI(c.noise, c.given, c.channels, colours, c.sketch)

@@ -113,14 +113,20 @@ class TextEncoder(nn.Module):
         with torch.no_grad():
             self.pieces.weight[PAD] = 0
 
-    def forward(self, numbers: Tensor) -> Tensor:
+    def words(self, numbers: Tensor) -> Tensor:
+        """[B, LENGTH] to a vector of each piece, in its sentence: [B, T, width], zeros where there is none.
+
+        T is the length of the longest.
+        """
         length = int((numbers != PAD).sum(1).max())  # nothing is computed for places that all leave empty
         numbers = numbers[:, :length]
         x = self.pieces(numbers)
         x = x + F.gelu(self.near(x.transpose(1, 2))).transpose(1, 2) + self.places[:length]
         x = self.layers(x, src_key_padding_mask=numbers == PAD)
-        said = (numbers != PAD).unsqueeze(2)
-        return self.out((x * said).sum(1) / said.sum(1))
+        return x * (numbers != PAD).unsqueeze(2)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        return self.out(self.words(numbers).sum(1) / (numbers != PAD).sum(1, keepdim=True))
 
 
 class PictureEncoder(nn.Module):
@@ -194,7 +200,6 @@ class FromText(Task):
 
     def __init__(self, config: TextConfig, info: DataInfo):
         super().__init__(config, info)
-        self.noise_shape = (config.noise,)
         if config.text_encoder == "scratch":
             self.words, self.text_steps = config.words, config.text_steps
             self.reads = Words(info.vocabulary)

@@ -1,0 +1,259 @@
+"""DiT: captions to pictures by a transformer that learns a flow of latents (Peebles & Xie 2022, arXiv 2212.09748).
+
+    h = E(x), normalised;  L_AE = |x - D(h + ς ε)|                          (latents: Rombach et al. 2022, 2112.10752)
+    h_t = (1 - t) ε + t h,  ε ~ N(0, I),  logit t ~ N(0, 1)       (Lipman et al. 2023, 2210.02747, and for t Esser
+    L = E ‖v(h_t, t, w) - (h - ε)‖²                                                       et al. 2024, 2403.03206)
+    dh = (v(h, t, ∅) + s (v(h, t, w) - v(h, t, ∅))) dt, t from 0 to 1       (guidance: Ho & Salimans 2022, 2207.12598)
+
+x is a picture, w the words of its caption, ∅ no words. There is no game: the autoencoder learns first, then the
+transformer learns from what the frozen encoder E makes of pictures; D draws what it imagines. Words are tokens
+beside those of the latents (the paper's in-context conditioning), time modulates the layers (its adaLN-Zero).
+
+Deviations: a flow instead of a diffusion, straight from noise to data; words instead of classes; the autoencoder
+is small and has no game of its own; queries and keys are normalised (Esser et al. 2024), so that high rates hold.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from translate.config import TextConfig
+from translate.task import DataInfo, UserError
+from translate.text import FromText
+
+SIDE, PATCH = 16, 2  # of the latents; of a token of them
+SIZES = (32, 64, 128, 256)
+
+
+class Residual(nn.Module):
+    """x + two convolutions [B, C, H, W]; starts as little more than x."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.body = nn.Sequential(conv(channels, channels), nn.LeakyReLU(0.2), conv(channels, channels))
+        nn.init.normal_(self.body[-1].weight, std=1e-3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x + self.body(x), 0.2)
+
+
+def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, size, stride, (size - 1) // 2)
+    nn.init.kaiming_normal_(layer.weight, 0.2)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def widths(size: int, channels: int, most: int) -> list[int]:
+    """Of the layers at size / 2, size / 4, ..., 16 pixels."""
+    return [min(most, channels * 2**i) for i in range((size // SIDE).bit_length() - 1)]
+
+
+class Encoder(nn.Module):
+    """Pictures [B, 3, size, size] in [-1, 1] to latents [B, C, 16, 16], each channel of mean 0 and variance 1."""
+
+    def __init__(self, colours: int, size: int, channels: int, most: int, latent: int):
+        super().__init__()
+        layers, inputs = [], colours
+        for width in widths(size, channels, most):
+            layers += [conv(inputs, width, 4, 2), nn.LeakyReLU(0.2)]
+            inputs = width
+        self.layers = nn.Sequential(*layers, Residual(inputs), conv(inputs, latent))
+        self.norm = nn.BatchNorm2d(latent, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.layers(x.contiguous(memory_format=torch.channels_last)).float())
+
+
+class Decoder(nn.Module):
+    """Latents [B, C, 16, 16] to pictures [B, 3, size, size]."""
+
+    def __init__(self, colours: int, size: int, channels: int, most: int, latent: int):
+        super().__init__()
+        up = widths(size, channels, most)[::-1]
+        layers = [conv(latent, up[0]), nn.LeakyReLU(0.2), Residual(up[0]), Residual(up[0])]
+        for inputs, width in zip(up, up[1:], strict=False):
+            layers += [nn.Upsample(scale_factor=2), conv(inputs, width), nn.LeakyReLU(0.2), Residual(width)]
+        self.layers = nn.Sequential(*layers, conv(up[-1], 4 * colours), nn.PixelShuffle(2))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.layers(h.contiguous(memory_format=torch.channels_last)).float()
+
+
+class Block(nn.Module):
+    """Attention and a perceptron, each modulated by time: tokens [B, N, d], allowed [B, 1, 1, N], c [B, d]."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width))
+        self.modulation = nn.Linear(width, 6 * width)
+        nn.init.zeros_(self.modulation.weight)  # adaLN-Zero: each block starts as nothing
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, x: Tensor, allowed: Tensor, c: Tensor) -> Tensor:
+        shift, scale, gate, shift_2, scale_2, gate_2 = self.modulation(F.silu(c))[:, None].chunk(6, 2)
+        q, k, v = (
+            self.qkv(modulated(x, shift, scale)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        )
+        q, k = (F.rms_norm(part, part.shape[-1:]) for part in (q, k))
+        seen = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=allowed)
+        x = x + gate * self.out(seen.transpose(1, 2).flatten(2))
+        return x + gate_2 * self.mlp(modulated(x, shift_2, scale_2))
+
+
+def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
+
+
+def waves(of: Tensor, width: int) -> Tensor:
+    """Numbers [...] to their cosines and sines [..., width] (Vaswani et al. 2017)."""
+    rates = torch.exp(-math.log(10_000) * torch.arange(width // 2, device=of.device) / (width // 2))
+    return torch.cat([(of[..., None] * rates).cos(), (of[..., None] * rates).sin()], -1)
+
+
+class Flow(nn.Module):
+    """v: latents [B, C, 16, 16] at times [B] in [0, 1], with words [B, T, E], to a velocity of the same shape.
+
+    A word of zeros alone is none.
+    """
+
+    def __init__(self, latent: int, words: int, width: int, depth: int, heads: int):
+        super().__init__()
+        across = torch.arange(SIDE // PATCH).float()
+        places = torch.stack(torch.meshgrid(across, across, indexing="ij"), -1).view(-1, 2)
+        self.register_buffer("places", waves(places, width // 2).flatten(1), persistent=False)
+        self.patches = nn.Conv2d(latent, width, PATCH, PATCH)
+        self.words = nn.Linear(words, width)
+        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.last, self.end = nn.Linear(width, 2 * width), nn.Linear(width, PATCH**2 * latent)
+        for layer in (self.last, self.end):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, h: Tensor, t: Tensor, words: Tensor) -> Tensor:
+        tokens = self.patches(h).flatten(2).transpose(1, 2) + self.places
+        said, told = words.any(2), words.shape[1]
+        x = torch.cat([self.words(words).to(tokens.dtype), tokens], 1)
+        allowed = F.pad(said, (0, tokens.shape[1]), value=True)[:, None, None]
+        c = self.time(waves(1000 * t, x.shape[2]))
+        for block in self.blocks:
+            x = block(x, allowed, c)
+        shift, scale = self.last(F.silu(c))[:, None].chunk(2, 2)
+        v = self.end(modulated(x[:, told:], shift, scale)).float()
+        return F.pixel_shuffle(v.transpose(1, 2).unflatten(2, (SIDE // PATCH, -1)), PATCH)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TextConfig):
+    """DiT (Peebles & Xie 2022) with captions, on latents"""
+
+    size: int = 128  # 32, 64, 128 or 256
+    batch_size: int = 64  # the paper's 256 are too many for a CPU
+    latent: int = 4  # channels C of the latents, as in the paper
+    channels: int = 32  # of the autoencoder's layers at half of the size; twice as many where that is halved
+    most: int = 128  # its widest
+    autoencoder_steps: int = 1500  # after the text
+    rate_autoencoder: float = 1e-3  # falls to 0 over these updates
+    blur: float = 0.1  # ς, noise on latents while D learns, so that slips of v do not show
+    width: int = 256  # d of the transformer; the paper's S has 384
+    depth: int = 8  # its blocks; S has 12
+    heads: int = 4  # of its attention; S has 6
+    unsaid: float = 0.1  # share of captions left out, for guidance
+    guidance: float = 3.0  # s
+    draw_steps: int = 20  # Euler steps from noise to picture
+    learning_rate: float = 5e-4  # of v; the paper's 1e-4 is for batches of 256 and 400,000 updates
+    warmup: int = 200  # updates over which that rate is reached
+    steps: int = 40_000  # a guess
+    ema: float = 0.999  # of v
+
+
+class DiT(FromText):
+    Config, exported = Config, ("text", "decoder", "flow")
+
+    def __init__(self, config: Config, info: DataInfo):
+        super().__init__(config, info)
+        c, colours = config, info.channels["image"]
+        if c.size not in SIZES:
+            raise UserError(f"DiT draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
+        self.noise_shape = (c.latent, SIDE, SIDE)
+        self.encoder = Encoder(colours, c.size, c.channels, c.most, c.latent)
+        self.decoder = Decoder(colours, c.size, c.channels, c.most, c.latent)
+        self.flow = Flow(c.latent, self.words, c.width, c.depth, c.heads)
+        self.learned = self.text_steps + c.autoencoder_steps  # where v begins
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        c, both = self.config, [*self.encoder.parameters(), *self.decoder.parameters()]
+        return {
+            **self.text_optimizer(),
+            "autoencoder": torch.optim.Adam(both, c.rate_autoencoder, fused=True),
+            "flow": torch.optim.Adam(self.flow.parameters(), c.learning_rate, fused=True),
+        }
+
+    def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
+        c, x = self.config, batch["image"]
+        if t < self.text_steps:
+            return self.learn_text(batch, update)
+        if t < self.learned:
+            h = self.encoder(x)
+            error = (x - self.decoder(h + c.blur * torch.randn_like(h))).abs().mean()
+            update("autoencoder", error)
+            return {"error": error.detach()}
+        with torch.no_grad():
+            h = self.encoder.eval()(x)
+        said = ["" if unsaid else text for text, unsaid in zip(
+            batch["caption"], torch.rand(len(x)) < c.unsaid, strict=True
+        )]  # fmt: skip
+        noise, when = torch.randn_like(h), torch.randn(len(x), device=x.device).sigmoid()
+        mixed = torch.lerp(noise, h, when[:, None, None, None])
+        loss = F.mse_loss(self.flow(mixed, when, self.sentences(said)), h - noise)
+        update("flow", loss)
+        return {"flow": loss.detach()}
+
+    def lr_scale(self, t: int) -> float:
+        c = self.config
+        if t < self.text_steps:
+            return super().lr_scale(t)
+        if t < self.learned:
+            return 0.5 * (1 + math.cos(math.pi * (t - self.text_steps) / c.autoencoder_steps))
+        t -= self.learned
+        return min(1.0, (t + 1) / c.warmup) * self.scheduled(t, c.steps - self.learned)
+
+    def update_average(self, t: int) -> None:
+        super().update_average(t if t < self.learned else t - self.config.autoencoder_steps)
+
+    @torch.no_grad()
+    def sentences(self, captions: list[str]) -> Tensor:
+        """Their words [B, T, words], float32, zeros where there are none; a frozen encoder's vector is one."""
+        if self.frozen:
+            return super().sentences(captions)[:, None]
+        return self.text.words(self.reads(captions).to(self.text.places.device)).float()
+
+    def paint(self, z: Tensor, e: Tensor) -> Tensor:
+        """Noise [B, C, 16, 16] and words [B, T, E] to pictures [B, 3, size, size] in [-1, 1]."""
+        c, h = self.config, z
+        silence = self.sentences([""])
+        silence = F.pad(silence, (0, 0, 0, e.shape[1] - silence.shape[1])).expand_as(e)
+        both = torch.cat([e, silence.to(e.dtype)])
+        for i in range(c.draw_steps):
+            t = torch.full((2 * len(z),), i / c.draw_steps, device=z.device)
+            with_words, without = self.flow(torch.cat([h, h]), t, both).chunk(2)
+            h = h + (without + c.guidance * (with_words - without)) / c.draw_steps
+        return self.decoder(h).clamp(-1, 1)
+
+    def preview(self, batch: dict) -> dict[str, Tensor]:
+        """Also what the autoencoder keeps of real pictures: no drawn one can be better."""
+        kept = self.decoder(self.encoder(batch["image"])).clamp(-1, 1)
+        return super().preview(batch) | {"kept": kept}
+
+    @classmethod
+    def tiny(cls) -> Config:
+        return Config(
+            size=32, channels=4, most=8, latent=2, width=16, depth=2, heads=2, words=16, batch_size=2,
+            steps=6, text_steps=1, autoencoder_steps=1, draw_steps=2, warmup=1, ema=0.0, mixed_precision="no",
+        )  # fmt: skip
