@@ -1,16 +1,18 @@
-"""DiT: captions to pictures by a transformer that learns a flow of latents (Peebles & Xie 2022, arXiv 2212.09748).
+"""DiT: captions to pictures by a transformer that learns a flow of latents (Peebles & Xie 2022, 2212.09748).
 
-    h = E(x), normalised;  L_AE = |x - D(h + ς ε)|                          (latents: Rombach et al. 2022, 2112.10752)
-    h_t = (1 - t) ε + t h,  ε ~ N(0, I),  logit t ~ N(0, 1)       (Lipman et al. 2023, 2210.02747, and for t Esser
-    L = E ‖v(h_t, t, w) - (h - ε)‖²                                                       et al. 2024, 2403.03206)
-    dh = (v(h, t, ∅) + s (v(h, t, w) - v(h, t, ∅))) dt, t from 0 to 1       (guidance: Ho & Salimans 2022, 2207.12598)
+    h = E(x), of mean 0 and variance 1;  L_AE = |x - D(h + ς ε)|
+    h_t = (1 - t) ε + t h,  ε ~ N(0, I),  log(t / (1 - t)) ~ N(0, 1)
+    L = E ‖v(h_t, t, w) - (h - ε)‖²
+    dh = (v(h, t, ∅) + s (v(h, t, w) - v(h, t, ∅))) dt,  from h = ε at t = 0 to t = 1
 
-x is a picture, w the words of its caption, ∅ no words. There is no game: the autoencoder learns first, then the
-transformer learns from what the frozen encoder E makes of pictures; D draws what it imagines. Words are tokens
-beside those of the latents (the paper's in-context conditioning), time modulates the layers (its adaLN-Zero).
+x is a picture, w the words of its caption, ∅ no words. There is no game: the autoencoder learns first, then
+the transformer v learns from latents that the frozen encoder makes of pictures; D draws what v imagines.
+Words are tokens beside those of the latents (the paper's in-context conditioning); time modulates the layers
+(its adaLN-Zero). Latents: Rombach et al. 2022 (arXiv 2112.10752). The flow: Lipman et al. 2023 (2210.02747),
+times as in Esser et al. 2024 (2403.03206). Guidance: Ho & Salimans 2022 (2207.12598).
 
-Deviations: a flow instead of a diffusion, straight from noise to data; words instead of classes; the autoencoder
-is small and has no game of its own; queries and keys are normalised (Esser et al. 2024), so that high rates hold.
+Deviations: a flow instead of a diffusion, straight from noise to data; words instead of classes; the
+autoencoder is small, without a game; queries and keys are normalised (Esser et al. 2024): high rates hold.
 """
 
 import math
@@ -53,7 +55,7 @@ def widths(size: int, channels: int, most: int) -> list[int]:
 
 
 class Encoder(nn.Module):
-    """Pictures [B, 3, size, size] in [-1, 1] to latents [B, C, 16, 16], each channel of mean 0 and variance 1."""
+    """Pictures [B, 3, size, size] in [-1, 1] to latents [B, C, 16, 16]; channels have mean 0, variance 1."""
 
     def __init__(self, colours: int, size: int, channels: int, most: int, latent: int):
         super().__init__()
@@ -84,7 +86,7 @@ class Decoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a perceptron, each modulated by time: tokens [B, N, d], allowed [B, 1, 1, N], c [B, d]."""
+    """Attention and a perceptron, modulated by time: tokens [B, N, d], allowed [B, 1, 1, N], c [B, d]."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -117,7 +119,7 @@ def waves(of: Tensor, width: int) -> Tensor:
 
 
 class Flow(nn.Module):
-    """v: latents [B, C, 16, 16] at times [B] in [0, 1], with words [B, T, E], to a velocity of the same shape.
+    """v: latents [B, C, 16, 16] at times [B] in [0, 1], with words [B, T, E], to velocities of their shape.
 
     A word of zeros alone is none.
     """
@@ -229,7 +231,7 @@ class DiT(FromText):
 
     @torch.no_grad()
     def sentences(self, captions: list[str]) -> Tensor:
-        """Their words [B, T, words], float32, zeros where there are none; a frozen encoder's vector is one."""
+        """Their words [B, T, words], float32, zeros where none is; a frozen encoder's vector is one."""
         if self.frozen:
             return super().sentences(captions)[:, None]
         return self.text.words(self.reads(captions).to(self.text.places.device)).float()

@@ -1,0 +1,157 @@
+"""DiT: what each phase learns, the flow by hand, guidance, words as tokens, latents."""
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import datasets
+from models.dit import SIDE, Decoder, DiT, Encoder, Flow
+from tests.conftest import build
+from translate.config import UserError
+from translate.stream import collate
+
+BIRDS = datasets.load("captions", "birds:8", size=32)
+TEXT, LATENTS, FLOW = 0, 1, 2  # updates of tiny()
+
+
+def batch(count=4):
+    return collate([BIRDS.sample(i, torch.Generator().manual_seed(i)) for i in range(count)])
+
+
+@pytest.fixture
+def task():
+    """Of random weights, also where it starts at zero."""
+    torch.manual_seed(0)
+    task = build(DiT, BIRDS).train()
+    for parameter in task.flow.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return task
+
+
+def stepped(task, b, t, seed=5):
+    """The losses by optimizer, in order, and what is logged."""
+    losses = []
+    torch.manual_seed(seed)
+    logs = task.step(b, t, lambda name, loss: losses.append((name, loss.item())))
+    return losses, logs
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 256])
+def test_latents_are_sixteen_wide_and_normalised(size):
+    x = torch.rand(3, 3, size, size) * 2 - 1
+    h = Encoder(3, size, 4, 8, 2)(x)
+    assert h.shape == (3, 2, SIDE, SIDE) and Decoder(3, size, 4, 8, 2)(h).shape == x.shape
+    assert h.mean((0, 2, 3)).abs().max() < 1e-3 and (h.var((0, 2, 3)) - 1).abs().max() < 0.05
+
+
+def test_another_size_is_a_sentence():
+    with pytest.raises(UserError, match="DiT draws 32, 64, 128, 256 px, not --size 48"):
+        build(DiT, BIRDS, dataclasses.replace(DiT.tiny(), size=48))
+
+
+def test_text_then_autoencoder_then_flow(task):
+    names = [[name for name, _ in stepped(task, batch(), t)[0]] for t in (TEXT, LATENTS, FLOW)]
+    assert names == [["text"], ["autoencoder"], ["flow"]]
+
+
+def test_the_flow_goes_straight_from_noise_to_latents(task):
+    """The loss of update 2, by the file's formulas and the same random numbers."""
+    b = batch() | {"caption": [""] * 4}  # so it does not matter which captions are left out
+    losses, logs = stepped(task, b, FLOW)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        h = task.encoder.eval()(b["image"])
+        torch.rand(4)
+        noise, when = torch.randn_like(h), torch.randn(4).sigmoid()
+        t = when.view(-1, 1, 1, 1)
+        v = task.flow((1 - t) * noise + t * h, when, task.sentences([""] * 4))
+        expected = (v - (h - noise)).square().mean()
+    assert losses == [("flow", pytest.approx(expected.item(), rel=1e-4))]
+    assert logs["flow"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_encoder_stays_as_it_is_while_the_flow_learns(task):
+    stepped(task, batch(), LATENTS)
+    before = {k: v.clone() for k, v in task.encoder.state_dict().items()}
+    stepped(task.train(), batch(), FLOW)
+    assert all(torch.equal(v, before[k]) for k, v in task.encoder.state_dict().items())
+
+
+def test_a_flow_that_knows_the_way_arrives(task):
+    """With v = h - ε for one h, Euler's steps end at h from any noise, however many there are."""
+    task.eval()
+    goal, z = torch.randn(1, 2, SIDE, SIDE), torch.randn(3, 2, SIDE, SIDE)
+
+    class Known(torch.nn.Module):
+        def forward(self, h, t, words):
+            return (goal - h) / (1 - t.view(-1, 1, 1, 1))
+
+    task.flow, e = Known(), task.sentences(["a red bird"] * 3)
+    with torch.no_grad():
+        assert torch.allclose(
+            task.paint(z, e), task.decoder(goal).clamp(-1, 1).expand(3, -1, -1, -1), atol=1e-4
+        )
+
+
+def test_guidance_goes_on_from_no_words_past_the_words(task):
+    task.eval()
+    task.config = dataclasses.replace(task.config, draw_steps=1, guidance=3.0)
+    z, e = torch.randn(2, 2, SIDE, SIDE), task.sentences(["a red bird with a black beak", "a bird"])
+    start = torch.zeros(2)
+    with torch.no_grad():
+        said, silent = task.flow(z, start, e), task.flow(z, start, task.sentences(["", ""]))
+        assert (said - silent).abs().max() > 1e-3
+        expected = task.decoder(z + silent + 3 * (said - silent)).clamp(-1, 1)
+        assert torch.allclose(task.paint(z, e), expected, atol=1e-4)
+
+
+def test_words_are_tokens_and_places_without_one_count_for_nothing(task):
+    task.eval()
+    short, long = "a red bird", "a small blue bird that has a yellow crown and a black beak"
+    both, alone = task.sentences([short, long]), task.sentences([short])
+    assert both.shape[0] == 2 and alone.shape[1] == 4 < both.shape[1]  # START and three words
+    assert not both[0, 4:].any() and both[1].any(1).all()
+    assert torch.allclose(both[:1, :4], alone, atol=1e-5)
+    h, when = torch.randn(1, 2, SIDE, SIDE), torch.tensor([0.4])
+    with torch.no_grad():
+        assert torch.allclose(task.flow(h, when, alone), task.flow(h, when, both[:1]), atol=1e-5)
+        assert not torch.allclose(task.flow(h, when, alone), task.flow(h, when, both[1:]), atol=1e-3)
+
+
+def test_rates():
+    """Each phase has its own; the schedule counts the flow alone, after its warmup."""
+    c = dataclasses.replace(
+        DiT.tiny(), text_steps=10, autoencoder_steps=10, warmup=5, steps=120, lr_schedule="cosine"
+    )
+    task = build(DiT, BIRDS, c)
+    assert task.lr_scale(0) == task.lr_scale(10) == 1 and task.lr_scale(9) < 0.1 > task.lr_scale(19)
+    assert task.lr_scale(20) == pytest.approx(0.2) and task.lr_scale(25) > 0.98
+    assert task.lr_scale(70) == pytest.approx(0.5) and task.lr_scale(119) < 0.01
+
+
+def test_it_learns_which_of_two_pictures_a_caption_means():
+    """Two captions, two pictures: after some updates each draws its own from any noise."""
+    torch.manual_seed(0)
+    c = dataclasses.replace(
+        DiT.tiny(), channels=8, most=16, width=64, heads=2, autoencoder_steps=150, draw_steps=8, guidance=1.0
+    )
+    task = build(DiT, BIRDS, c).train()
+    b = batch(2) | {"caption": ["a red bird", "a blue bird"]}
+    many = {k: v * 8 if isinstance(v, list) else v.repeat(8, *[1] * (v.ndim - 1)) for k, v in b.items()}
+    nets = {"autoencoder": [*task.encoder.parameters(), *task.decoder.parameters()]}
+    adams = {k: torch.optim.Adam(v, 3e-3) for k, v in (nets | {"flow": task.flow.parameters()}).items()}
+
+    def update(name, loss):
+        adams[name].zero_grad()
+        loss.backward()
+        adams[name].step()
+
+    for t in range(250):
+        task.train().step(many, c.text_steps + t, update)
+    with torch.no_grad():
+        made = task.eval().generate(torch.randn(2, *task.noise_shape), b["caption"])
+        error = (made[:, None] - b["image"][None]).abs().flatten(2).mean(2)
+    assert error[0, 0] < 0.7 * error[0, 1] and error[1, 1] < 0.7 * error[1, 0]
+    assert F.l1_loss(made, b["image"]) < 0.3
