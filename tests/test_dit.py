@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import datasets
-from models.dit import SIDE, Decoder, DiT, Encoder, Flow
+from models.dit import SIDE, Decoder, DiT, Encoder
 from tests.conftest import build
 from translate.config import UserError
 from translate.stream import collate
