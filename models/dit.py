@@ -99,11 +99,12 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, allowed: Tensor, c: Tensor) -> Tensor:
         shift, scale, gate, shift_2, scale_2, gate_2 = self.modulation(F.silu(c))[:, None].chunk(6, 2)
-        q, k, v = (
-            self.qkv(modulated(x, shift, scale)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        )
-        q, k = (F.rms_norm(part, part.shape[-1:]) for part in (q, k))
-        seen = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=allowed)
+        qkv = self.qkv(modulated(x, shift, scale))
+        q, k, v = qkv.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        q, k = (F.rms_norm(part, part.shape[-1:]).to(v.dtype) for part in (q, k))
+        # For 80 tokens in bf16 torch's fused attention takes 35 ms here, forth and back; this takes 9.
+        A = q @ k.transpose(2, 3) * q.shape[-1] ** -0.5
+        seen = A.masked_fill(~allowed, -torch.inf).softmax(-1).to(v.dtype) @ v
         x = x + gate * self.out(seen.transpose(1, 2).flatten(2))
         return x + gate_2 * self.mlp(modulated(x, shift_2, scale_2))
 
@@ -156,7 +157,7 @@ class Config(TextConfig):
     """DiT (Peebles & Xie 2022) with captions, on latents"""
 
     size: int = 128  # 32, 64, 128 or 256
-    batch_size: int = 64  # the paper's 256 are too many for a CPU
+    batch_size: int = 32  # the paper's 256 are too many for a CPU
     latent: int = 4  # channels C of the latents, as in the paper
     channels: int = 32  # of the autoencoder's layers at half of the size; twice as many where that is halved
     most: int = 128  # its widest
@@ -164,7 +165,7 @@ class Config(TextConfig):
     rate_autoencoder: float = 1e-3  # falls to 0 over these updates
     blur: float = 0.1  # ς, noise on latents while D learns, so that slips of v do not show
     width: int = 256  # d of the transformer; the paper's S has 384
-    depth: int = 8  # its blocks; S has 12
+    depth: int = 6  # its blocks; S has 12
     heads: int = 4  # of its attention; S has 6
     unsaid: float = 0.1  # share of captions left out, for guidance
     guidance: float = 3.0  # s
