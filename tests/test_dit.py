@@ -53,7 +53,7 @@ def test_another_size_is_a_sentence():
 
 def test_text_then_autoencoder_then_flow(task):
     names = [[name for name, _ in stepped(task, batch(), t)[0]] for t in (TEXT, LATENTS, FLOW)]
-    assert names == [["text"], ["autoencoder"], ["flow"]]
+    assert names == [["text"], ["autoencoder"], ["flow"]]  # four pictures are one update of the second
 
 
 def test_the_flow_goes_straight_from_noise_to_latents(task):
