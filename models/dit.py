@@ -162,7 +162,7 @@ class Config(TextConfig):
     channels: int = 32  # of the autoencoder's layers at half of the size; twice as many where that is halved
     most: int = 128  # its widest
     autoencoder_steps: int = 1000  # after the text, each of several updates on four pictures
-    rate_autoencoder: float = 1e-3  # falls to 0 over these updates
+    rate_autoencoder: float = 5e-4  # falls to 0 over these updates; 1e-3 diverged once
     blur: float = 0.1  # ς, noise on latents while D learns, so that slips of v do not show
     width: int = 256  # d of the transformer; the paper's S has 384
     depth: int = 6  # its blocks; S has 12
@@ -172,6 +172,7 @@ class Config(TextConfig):
     draw_steps: int = 20  # Euler steps from noise to picture
     learning_rate: float = 5e-4  # of v; the paper's 1e-4 is for batches of 256 and 400,000 updates
     warmup: int = 200  # updates over which that rate is reached
+    clip: float = 1.0  # largest norm of a gradient
     steps: int = 40_000  # a guess
     ema: float = 0.999  # of v
 
@@ -225,7 +226,8 @@ class DiT(FromText):
         if t < self.text_steps:
             return super().lr_scale(t)
         if t < self.learned:
-            return 0.5 * (1 + math.cos(math.pi * (t - self.text_steps) / c.autoencoder_steps))
+            t -= self.text_steps
+            return min(1.0, (t + 1) / 20) * 0.5 * (1 + math.cos(math.pi * t / c.autoencoder_steps))
         t -= self.learned
         return min(1.0, (t + 1) / c.warmup) * self.scheduled(t, c.steps - self.learned)
 

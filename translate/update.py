@@ -96,6 +96,7 @@ class Update:
             scaler.update()
         else:
             optimizer.step()
+        torch.clear_autocast_cache()  # else the rest of the step sees the weights as they were
 
     def average(self, gradients: list[Tensor], finite: Tensor) -> Tensor:
         """Mean gradients over the processes, in one message; 1 only if every process's loss is finite."""
