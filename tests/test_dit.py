@@ -10,6 +10,7 @@ import datasets
 from models.dit import SIDE, Decoder, DiT, Encoder
 from tests.conftest import build
 from translate.config import UserError
+from translate.pipeline import Pipeline
 from translate.stream import collate
 
 BIRDS = datasets.load("captions", "birds:8", size=32)
@@ -120,13 +121,24 @@ def test_words_are_tokens_and_places_without_one_count_for_nothing(task):
         assert not torch.allclose(task.flow(h, when, alone), task.flow(h, when, both[1:]), atol=1e-3)
 
 
+def test_the_way_between_two_captions_begins_and_ends_at_them(task):
+    """Also where one is longer than the other."""
+    pipeline = Pipeline(task.eval())
+    captions, seeds = ("a red bird", "a small blue bird that has a yellow crown"), (1, 2)
+    way = pipeline.between(captions, seeds, 3)
+    ends = [pipeline.imagine(told, seed=seed)[0] for told, seed in zip(captions, seeds, strict=True)]
+    for mine, theirs in zip((way[0], way[2]), ends, strict=True):
+        assert torch.allclose(mine.tensor, theirs.tensor, atol=1e-4)
+    assert (way[1].tensor - way[0].tensor).abs().max() > 0.01 < (way[1].tensor - way[2].tensor).abs().max()
+
+
 def test_rates():
     """Each phase has its own; the schedule counts the flow alone, after its warmup."""
     c = dataclasses.replace(
         DiT.tiny(), text_steps=10, autoencoder_steps=10, warmup=5, steps=120, lr_schedule="cosine"
     )
     task = build(DiT, BIRDS, c)
-    assert task.lr_scale(0) == task.lr_scale(10) == 1 and task.lr_scale(9) < 0.1 > task.lr_scale(19)
+    assert task.lr_scale(0) == 1 and task.lr_scale(9) < 0.1 > task.lr_scale(10) == 1 / 20
     assert task.lr_scale(20) == pytest.approx(0.2) and task.lr_scale(25) > 0.98
     assert task.lr_scale(70) == pytest.approx(0.5) and task.lr_scale(119) < 0.01
 

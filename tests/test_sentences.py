@@ -98,18 +98,27 @@ def test_what_was_understood(tmp_path):
     assert encoder.read("a red bird " * 20, 10_000).cut and encoder.read("", 10_000).known == []
 
 
-def test_a_model_learns_from_it_and_is_used(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("method", "size"),
+    [
+        ("gan_cls --size 16 --channels 4 --noise 4 --said 4 --steps 2", 16),
+        (
+            "dit --size 32 --channels 4 --width 16 --depth 1 --autoencoder-steps 1 --draw-steps 2 --steps 3",
+            32,
+        ),
+    ],
+)
+def test_a_model_learns_from_it_and_is_used(method, size, tmp_path, capsys, monkeypatch):
     folder = save(tmp_path / "m", "clip")
-    settings = ["--size", "16", "--channels", "4", "--noise", "4", "--said", "4", "--batch-size", "2"]
-    settings += ["--steps", "2", "--mixed-precision", "no", "--text-encoder", folder]
-    words = ["train.py", "--task", "gan_cls", *settings, "--output", str(tmp_path / "run")]
+    words = ["train.py", "--task", *method.split(), "--batch-size", "2", "--ema", "0.9"]
+    words += ["--text-encoder", folder, "--output", str(tmp_path / "run")]
     monkeypatch.setattr(sys, "argv", words)
     assert exit_code(train.main) == 0, capsys.readouterr()
     task = read_model(tmp_path / "run")
     assert task.words == 16 and task.frozen.name == folder
     pipeline = Pipeline.from_pretrained(tmp_path / "run")
     [one], [same], [other] = (pipeline(text=told) for told in (TOLD[0], TOLD[2], TOLD[1]))
-    assert one.tobytes() == same.tobytes() and other.size == (16, 16)
+    assert one.tobytes() == same.tobytes() and other.size == (size, size)
     assert (task.sentences(TOLD)[0] - task.sentences(TOLD)[1]).abs().max() > 0.01
     assert "teal" in pipeline.reading("a teal bird").note
 

@@ -129,7 +129,8 @@ class Task(nn.Module):
         beta = min(self.config.ema, (1 + t) / (10 + t))
         for name in self.exported:
             mean, live = self.averaged[name], getattr(self, name)
-            torch._foreach_lerp_(list(mean.parameters()), list(live.parameters()), 1 - beta)
+            if averages := list(mean.parameters()):  # a frozen text encoder has none here
+                torch._foreach_lerp_(averages, list(live.parameters()), 1 - beta)
             for kept, new in zip(mean.buffers(), live.buffers(), strict=True):
                 kept.copy_(new)
 
