@@ -109,6 +109,7 @@ def test_imagenet_content_sees_blur_more_than_a_shade(tmp_path):
     made = photo.clone().requires_grad_()
     content(made, blurred).backward()
     assert made.grad.abs().sum() > 0 and not hasattr(content, "parameters")
+    assert len({content(blurred, photo).item() for _ in range(8)}) > 1  # no grid that a network could learn
 
 
 def test_learning_beats_bicubic(learn):
