@@ -82,9 +82,10 @@ def judged(settings: Settings):
 
 
 def matching(folder: Path, pictures, captions: list[str]) -> float | None:
-    """Mean of D(picture, caption) - D(picture, another's caption), from a run's newest state; else None.
+    """Mean of D(picture, caption) - D(picture, another's caption), from a run's newest state.
 
-    D as a probability where it is trained with cross entropy, as it is (hinge) otherwise.
+    None where there is no state, or no D. D as a probability where it is trained with cross entropy, as it is
+    (hinge) otherwise.
     """
     import torch
 
@@ -99,7 +100,9 @@ def matching(folder: Path, pictures, captions: list[str]) -> float | None:
     own = {k.removeprefix("task."): v for k, v in tensors.items() if k.startswith("task.")}
     task.load_state_dict(own, strict=False)
     task.eval()
-    D = getattr(task, "D", None) or (task.D_2 if task.two else task.D_1)
+    D = next((net for name in ("D", "D_2", "D_1") if (net := getattr(task, name, None))), None)
+    if D is None:
+        return None
     with torch.inference_mode():
         said = task.sentences(captions)
         seen = torch.cat([D(part) for part in pictures.split(32)])
@@ -137,7 +140,9 @@ def main(settings: Settings) -> None:
         several = [[p.tensor for p in pipeline.imagine(told, EACH, seed=1)] for told in captions[:ALIKE]]
         alike[name] = metric.diversity(torch.stack([torch.cat(row) for row in several]))
         gap = matching(locate(next(m for m in settings.models if Path(m).name == name)), real, captions)
-        print(f"{name}: D(match) - D(mismatch) {'unknown, no state' if gap is None else f'{gap:.3f}'}")
+        print(
+            f"{name}: D(match) - D(mismatch) {'unknown: no state, or no D' if gap is None else f'{gap:.3f}'}"
+        )
     if settings.data.startswith("birds"):
         from datasets import birds
 
