@@ -10,11 +10,16 @@ import datasets
 from models.dit import SIDE, Decoder, DiT, Encoder
 from tests.conftest import build
 from translate.config import UserError
+from translate.loop import Update
 from translate.pipeline import Pipeline
 from translate.stream import collate
 
 BIRDS = datasets.load("captions", "birds:8", size=32)
-TEXT, LATENTS, FLOW = 0, 1, 2  # updates of tiny()
+TEXT, LATENTS, FLOW, DECODER = 0, 1, 2, 6  # updates of tiny()
+
+
+class Alone:
+    num_processes, device = 1, torch.device("cpu")
 
 
 def batch(count=4):
@@ -52,9 +57,11 @@ def test_another_size_is_a_sentence():
         build(DiT, BIRDS, dataclasses.replace(DiT.tiny(), size=48))
 
 
-def test_text_then_autoencoder_then_flow(task):
-    names = [[name for name, _ in stepped(task, batch(), t)[0]] for t in (TEXT, LATENTS, FLOW)]
-    assert names == [["text"], ["autoencoder"], ["flow"]]  # four pictures are one update of the second
+def test_text_then_autoencoder_then_flow_then_decoder(task):
+    phases = (TEXT, LATENTS, FLOW, DECODER)
+    names = [[name for name, _ in stepped(task, batch(), t)[0]] for t in phases]
+    # Four pictures are one update of the second.
+    assert names == [["text"], ["autoencoder"], ["flow"], ["autoencoder", "discriminator"]]
 
 
 def test_the_flow_goes_straight_from_noise_to_latents(task):
@@ -78,6 +85,26 @@ def test_the_encoder_stays_as_it_is_while_the_flow_learns(task):
     before = {k: v.clone() for k, v in task.encoder.state_dict().items()}
     stepped(task.train(), batch(), FLOW)
     assert all(torch.equal(v, before[k]) for k, v in task.encoder.state_dict().items())
+
+
+def test_at_last_the_decoder_plays_against_patches_and_latents_stay(task):
+    b, c = batch(), task.config
+    before = {k: v.clone() for k, v in task.named_parameters()}
+    losses, logs = stepped(task, b, DECODER)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        h = task.encoder.eval()(b["image"])
+        drawn = task.decoder(h + c.blur * torch.randn_like(h))
+        D = task.discriminator
+        loss = F.l1_loss(drawn, b["image"]) + c.lambda_adversarial * (D(drawn) - 1).square().mean()
+        loss_D = (D(b["image"]) - 1).square().mean() + D(drawn).square().mean()
+    assert dict(losses) == pytest.approx(
+        {"autoencoder": loss.item(), "discriminator": loss_D.item()}, rel=1e-4
+    )
+    update = Update(task, c, Alone(), None)
+    task.train().step(b, DECODER, update)
+    moved = {k.split(".")[0] for k, v in task.named_parameters() if not torch.equal(v, before[k])}
+    assert moved == {"decoder", "discriminator"}
 
 
 def test_a_flow_that_knows_the_way_arrives(task):
@@ -135,19 +162,29 @@ def test_the_way_between_two_captions_begins_and_ends_at_them(task):
 def test_rates():
     """Each phase has its own; the schedule counts the flow alone, after its warmup."""
     c = dataclasses.replace(
-        DiT.tiny(), text_steps=10, autoencoder_steps=10, warmup=5, steps=120, lr_schedule="cosine"
-    )
+        DiT.tiny(), text_steps=10, autoencoder_steps=10, warmup=5, steps=140, decoder_steps=20,
+        lr_schedule="cosine",
+    )  # fmt: skip
     task = build(DiT, BIRDS, c)
     assert task.lr_scale(0) == 1 and task.lr_scale(9) < 0.1 > task.lr_scale(10) == 1 / 20
     assert task.lr_scale(20) == pytest.approx(0.2) and task.lr_scale(25) > 0.98
     assert task.lr_scale(70) == pytest.approx(0.5) and task.lr_scale(119) < 0.01
+    assert task.lr_scale(120) == pytest.approx(0.4) and task.lr_scale(130) == pytest.approx(0.2)
 
 
 def test_it_learns_which_of_two_pictures_a_caption_means():
     """Two captions, two pictures: after some updates each draws its own from any noise."""
     torch.manual_seed(0)
     c = dataclasses.replace(
-        DiT.tiny(), channels=8, most=16, width=64, heads=2, autoencoder_steps=150, draw_steps=8, guidance=1.0
+        DiT.tiny(),
+        channels=8,
+        most=16,
+        width=64,
+        heads=2,
+        autoencoder_steps=150,
+        draw_steps=8,
+        guidance=1.0,
+        steps=400,
     )
     task = build(DiT, BIRDS, c).train()
     b = batch(2) | {"caption": ["a red bird", "a blue bird"]}
@@ -161,7 +198,7 @@ def test_it_learns_which_of_two_pictures_a_caption_means():
         adams[name].step()
 
     for t in range(250):
-        task.train().step(many, c.text_steps + t, update)
+        task.train().step(many, c.text_steps + t, update)  # of 400, so the decoder's own phase never comes
     with torch.no_grad():
         made = task.eval().generate(torch.randn(2, *task.noise_shape), b["caption"])
         error = (made[:, None] - b["image"][None]).abs().flatten(2).mean(2)
