@@ -25,8 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import pix2pix
 from models.common.objectives import LeastSquares
-from models.pix2pix import PatchGAN
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 from translate.text import FromText
@@ -198,7 +198,7 @@ class DiT(FromText):
         self.encoder = Encoder(colours, c.size, c.channels, c.most, c.latent)
         self.decoder = Decoder(colours, c.size, c.channels, c.most, c.latent)
         self.flow = Flow(c.latent, self.words, c.width, c.depth, c.heads)
-        self.discriminator = PatchGAN(colours, c.channels, 70, "instance")
+        self.discriminator = pix2pix.PatchGAN(colours, c.channels, 70, "instance")
         self.learned = self.text_steps + c.autoencoder_steps  # where v begins
         self.drawing = c.steps - c.decoder_steps  # where it ends
 

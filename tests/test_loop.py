@@ -142,17 +142,6 @@ def test_a_step_may_descend_one_optimizer_several_times():
 # --- precision ---
 
 
-def test_what_comes_after_an_update_in_a_step_sees_the_moved_weights():
-    """Autocast keeps the weights that it has made bfloat16, for as long as it lasts: for a whole step."""
-    task, x = Slope(Slope.tiny(), None), torch.ones(1, 1)
-    update = Update(task, task.config, Alone(), torch.bfloat16)
-    with torch.autocast("cpu", torch.bfloat16):
-        before = task.line(x)
-        update("line", before.sum())
-        after = task.line(x)
-    assert before.item() == 1 and after.item() == pytest.approx(0.9, abs=0.01)
-
-
 @pytest.mark.parametrize("precision", ["no", "bf16", "fp16", "auto"])
 def test_precisions_learn_alike(precision, learn):
     """Weights stay float32; two updates in any precision stay near those in float32."""
