@@ -15,10 +15,12 @@ import logging
 import os
 import re
 import tarfile
+import zipfile
 from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
@@ -32,6 +34,9 @@ WINDOW = 4096  # an epoch displaces a picture by at most so many places from its
 PROBED = 64
 WORDS = re.compile(r"(?:^|[-_./])(train|test|val|valid|validation)(?=[-_./\d])")
 READ_AHEAD = 2**16  # for remote headers: one request fetches those of a few small pictures
+
+# numpy reads headers by ast.literal_eval, which two threads of CPython 3.11 cannot do at once: SystemError
+PARSING = Lock()
 
 log = logging.getLogger(__name__)
 TOLD = ("caption", "captions", "text", "sentences")  # keys of a sample's JSON
@@ -185,9 +190,9 @@ def index_of(file: str) -> Index:
     """Where the pictures of a shard lie, from the cache or from one pass over its headers."""
     cached = cache_file(file)
     try:
-        with np.load(cached) as stored:
+        with PARSING, np.load(cached) as stored:
             return dict(stored)
-    except (OSError, ValueError, EOFError, KeyError):  # not there yet, or damaged: scan
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # not there yet, or damaged: scan
         pass
     try:
         with open_binary(file) as stream:
