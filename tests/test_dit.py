@@ -9,6 +9,7 @@ import torch.nn.functional as F
 import datasets
 from models.dit import SIDE, Decoder, DiT, Encoder
 from tests.conftest import build
+from tests.test_loop import Alone
 from translate.config import UserError
 from translate.loop import Update
 from translate.pipeline import Pipeline
@@ -16,10 +17,6 @@ from translate.stream import collate
 
 BIRDS = datasets.load("captions", "birds:8", size=32)
 TEXT, LATENTS, FLOW, DECODER = 0, 1, 2, 6  # updates of tiny()
-
-
-class Alone:
-    num_processes, device = 1, torch.device("cpu")
 
 
 def batch(count=4):
@@ -72,12 +69,39 @@ def test_the_flow_goes_straight_from_noise_to_latents(task):
     with torch.no_grad():
         h = task.encoder.eval()(b["image"])
         torch.rand(4)
-        noise, when = torch.randn_like(h), torch.randn(4).sigmoid()
+        noise, when = torch.randn_like(h), (task.config.time_mean + torch.randn(4)).sigmoid()
         t = when.view(-1, 1, 1, 1)
         v = task.flow((1 - t) * noise + t * h, when, task.sentences([""] * 4))
         expected = (v - (h - noise)).square().mean()
     assert losses == [("flow", pytest.approx(expected.item(), rel=1e-4))]
     assert logs["flow"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_most_times_are_early():
+    torch.manual_seed(0)
+    task, seen = build(DiT, BIRDS), []
+    task.flow.register_forward_pre_hook(lambda net, given: seen.append(given[1]))
+    many = batch(8)
+    for _ in range(20):
+        stepped(task, many, FLOW, seed=len(seen))
+    odds = torch.cat(seen).logit()
+    assert odds.mean() == pytest.approx(task.config.time_mean, abs=0.3) and 0.8 < odds.std() < 1.2
+
+
+def test_the_error_of_latents_is_that_of_all_parts(task):
+    losses, logs = stepped(task, batch(8), LATENTS)
+    assert len(losses) == 2 and logs["error"].item() == pytest.approx(
+        sum(loss for _, loss in losses) / 2, rel=1e-4
+    )
+
+
+def test_too_few_updates_for_the_flow_are_said(recwarn):
+    few = dataclasses.replace(DiT.tiny(), text_steps=2, autoencoder_steps=2, decoder_steps=3)
+    build(DiT, BIRDS, dataclasses.replace(few, steps=8)).optimizers()
+    build(DiT, BIRDS, dataclasses.replace(few, text_steps=0, autoencoder_steps=0, steps=3)).optimizers()
+    assert not recwarn.list  # some for the flow; the decoder alone, from another run
+    with pytest.warns(UserWarning, match="--steps 7 leaves the flow none"):
+        build(DiT, BIRDS, dataclasses.replace(few, steps=7)).optimizers()
 
 
 def test_the_encoder_stays_as_it_is_while_the_flow_learns(task):
@@ -94,7 +118,7 @@ def test_at_last_the_decoder_plays_against_patches_and_latents_stay(task):
     torch.manual_seed(5)
     with torch.no_grad():
         h = task.encoder.eval()(b["image"])
-        drawn = task.decoder(h + c.blur * torch.randn_like(h))
+        drawn = task.decoder(h + c.latent_noise * torch.randn_like(h))
         D = task.discriminator
         loss = F.l1_loss(drawn, b["image"]) + c.lambda_adversarial * (D(drawn) - 1).square().mean()
         loss_D = (D(b["image"]) - 1).square().mean() + D(drawn).square().mean()
@@ -125,7 +149,7 @@ def test_a_flow_that_knows_the_way_arrives(task):
 
 def test_guidance_goes_on_from_no_words_past_the_words(task):
     task.eval()
-    task.config = dataclasses.replace(task.config, draw_steps=1, guidance=3.0)
+    task.config = dataclasses.replace(task.config, sample_steps=1, guidance=3.0)
     z, e = torch.randn(2, 2, SIDE, SIDE), task.sentences(["a red bird with a black beak", "a bird"])
     start = torch.zeros(2)
     with torch.no_grad():
@@ -182,7 +206,7 @@ def test_it_learns_which_of_two_pictures_a_caption_means():
         width=64,
         heads=2,
         autoencoder_steps=150,
-        draw_steps=8,
+        sample_steps=8,
         guidance=1.0,
         steps=400,
     )
