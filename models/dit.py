@@ -4,33 +4,31 @@
     h_t = (1 - t) ε + t h,  ε ~ N(0, I),  log(t / (1 - t)) ~ N(μ, 1)
     L = E ‖v(h_t, t, w) - (h - ε)‖²
     dh = (v(h, t, ∅) + s (v(h, t, w) - v(h, t, ∅))) dt,  from h = ε at t = 0 to t = 1
-    L_D = L_AE + λ_a E[(D_ψ(D(h)) - 1)²],  L_ψ = E[(D_ψ(x) - 1)²] + E[D_ψ(D(h))²]
+    L_D = L_AE + λ ‖φ(x) - φ(D(h + ς ε))‖² / ‖φ(x)‖²
 
 x is a picture, w the words of its caption, ∅ no words. The autoencoder learns first; then the transformer v
-learns from latents that the encoder, now frozen, makes of pictures; at last the decoder D alone goes on,
-against a discriminator of patches D_ψ, since the mean of all that is possible has no thin lines.
+learns from latents that the encoder, now frozen, makes of pictures; at last the decoder D alone goes on, also
+by features φ of a network that knows pictures, to which thin lines count more than they do in pixels.
 Words are tokens beside those of the latents (the paper's in-context conditioning); time modulates the layers
 (its adaLN-Zero). Latents: Rombach et al. 2022 (arXiv 2112.10752). The flow: Lipman et al. 2023 (2210.02747),
-times as in Esser et al. 2024 (2403.03206), most of
-them early as in Li & He 2025 (2511.13720).
-Guidance: Ho & Salimans 2022 (2207.12598).
+times as in Esser et al. 2024 (2403.03206), most of them early as in Li & He 2025 (2511.13720). Guidance:
+Ho & Salimans 2022 (2207.12598).
 
-Deviations: a flow instead of a diffusion; words instead of classes; the autoencoder is small, and its game
-comes last; queries and keys are normalised (Esser et al. 2024), so that high rates hold.
+Deviations: a flow instead of a diffusion; words instead of classes; the autoencoder is small, without a
+game; modulation has a low rank; queries and keys are normalised (Esser et al. 2024), so that high rates hold.
 """
 
 import math
 import warnings
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import pix2pix
-from models.common.objectives import LeastSquares
+from models.common.features import Content
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 from translate.text import FromText
@@ -98,13 +96,13 @@ class Decoder(nn.Module):
 class Block(nn.Module):
     """Attention and a perceptron, modulated by time: tokens [B, N, d], allowed [B, 1, 1, N], c [B, d]."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, rank: int):
         super().__init__()
         self.heads = heads
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width))
-        self.modulation = nn.Linear(width, 6 * width)
-        for start in self.modulation.parameters():
+        self.modulation = nn.Sequential(nn.Linear(width, rank, bias=False), nn.Linear(rank, 6 * width))
+        for start in self.modulation[1].parameters():
             nn.init.zeros_(start)  # adaLN-Zero: each block starts as nothing
 
     def forward(self, x: Tensor, allowed: Tensor, c: Tensor) -> Tensor:
@@ -133,15 +131,14 @@ def sinusoids(of: Tensor, width: int) -> Tensor:
 class Flow(nn.Module):
     """v: latents [B, C, 16, 16] at times [B] in [0, 1], with words [B, T, E] (zeros: none), to velocities."""
 
-    def __init__(self, latent: int, words: int, width: int, depth: int, heads: int):
+    def __init__(self, latent: int, words: int, width: int, depth: int, heads: int, rank: int):
         super().__init__()
         across = torch.arange(SIDE // PATCH).float()
         places = torch.stack(torch.meshgrid(across, across, indexing="ij"), -1).view(-1, 2)
         self.register_buffer("places", sinusoids(places, width // 2).flatten(1), persistent=False)
-        self.patches = nn.Conv2d(latent, width, PATCH, PATCH)
-        self.words = nn.Linear(words, width)
+        self.patches, self.words = nn.Conv2d(latent, width, PATCH, PATCH), nn.Linear(words, width)
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, rank) for _ in range(depth))
         self.last, self.end = nn.Linear(width, 2 * width), nn.Linear(width, PATCH**2 * latent)
         for start in (*self.last.parameters(), *self.end.parameters()):
             nn.init.zeros_(start)
@@ -170,12 +167,14 @@ class Config(TextConfig):
     most: int = 128  # its widest
     autoencoder_steps: int = 1000  # after the text, each of several updates on four pictures
     rate_autoencoder: float = 5e-4  # falls to 0 over these updates; 1e-3 diverged once
-    decoder_steps: int = 2000  # last updates, of the decoder alone
-    lambda_adversarial: float = 0.02  # λ_a in those; no other was tried
+    decoder_steps: int = 1000  # last updates, of the decoder alone
+    content: Literal["efficientnet", "vgg19", "pixels"] = "efficientnet"  # φ in those; pixels: L_AE alone
+    lambda_content: float = 0.2  # λ; a game against patches instead gave grain, docs/captions.md
     latent_noise: float = 0.05  # ς, on latents while D learns, so that slips of v do not show
     width: int = 256  # d of the transformer; the paper's S has 384
     depth: int = 6  # its blocks; S has 12
     heads: int = 4  # of its attention; S has 6
+    rank: int = 32  # of a block's modulation: time is one number; the paper's full one is a third of v
     time_mean: float = -0.8  # μ, of log(t / (1 - t)), as JiT has; docs/captions.md
     caption_dropout: float = 0.1  # share of captions left out, for guidance
     guidance: float = 5.0  # s; birds' colours at update 3,000: 0.56 with 3, 0.61 with 5, 0.60 with 8
@@ -198,21 +197,23 @@ class DiT(FromText):
         self.noise_shape = (c.latent, SIDE, SIDE)
         self.encoder = Encoder(colours, c.size, c.channels, c.most, c.latent)
         self.decoder = Decoder(colours, c.size, c.channels, c.most, c.latent)
-        self.flow = Flow(c.latent, self.words, c.width, c.depth, c.heads)
-        self.discriminator = pix2pix.PatchGAN(colours, c.channels, 70, "instance")
+        self.flow = Flow(c.latent, self.words, c.width, c.depth, c.heads, c.rank)
         self.learned = self.text_steps + c.autoencoder_steps  # where v begins
         self.drawing = c.steps - c.decoder_steps  # where it ends
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c, both = self.config, [*self.encoder.parameters(), *self.decoder.parameters()]
-        given = f"text and autoencoder take {self.learned}, the decoder the last {c.decoder_steps}"
         if c.steps > self.learned >= self.drawing > 0:
-            warnings.warn(f"--steps {c.steps} leaves the flow none: {given}; ask for more", stacklevel=2)
-        adam, patches = partial(torch.optim.Adam, fused=True), self.discriminator.parameters()
+            least = self.learned + c.decoder_steps
+            warnings.warn(f"--steps {c.steps} leaves the flow none: ask for more than {least}", stacklevel=2)
+        if c.content != "pixels" and self.drawing < c.steps:
+            try:
+                self.content = Content(c.content)
+            except ValueError as error:
+                raise UserError(str(error)) from None
         return self.text_optimizer() | {
-            "autoencoder": adam(both, c.rate_autoencoder),
-            "flow": adam(self.flow.parameters(), c.learning_rate),
-            "discriminator": adam(patches, c.rate_autoencoder, betas=(0.5, 0.999)),
+            "autoencoder": torch.optim.Adam(both, c.rate_autoencoder, fused=True),
+            "flow": torch.optim.Adam(self.flow.parameters(), c.learning_rate, fused=True),
         }
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
@@ -241,24 +242,23 @@ class DiT(FromText):
 
     def sharpen(self, x: Tensor, h: Tensor, update) -> dict[str, Tensor]:
         """The decoder's own updates, from pictures [B, 3, size, size] and latents; returns what to log."""
-        c, game = self.config, LeastSquares()
+        c, logs = self.config, []
         for real, latent in zip(x.split(8), h.split(8), strict=True):
             drawn = self.decoder(latent + c.latent_noise * torch.randn_like(latent))
-            error, fool = (real - drawn).abs().mean(), game.fool(self.discriminator(drawn))
-            update("autoencoder", error + c.lambda_adversarial * fool)
-            loss_D = game.discriminate(self.discriminator(real), self.discriminator(drawn.detach()))
-            update("discriminator", loss_D)
-        return {name: value.detach() for name, value in (("error", error), ("fool", fool), ("D", loss_D))}
+            error = (real - drawn).abs().mean()
+            content = self.content(drawn, real) if c.content != "pixels" else torch.zeros_like(error)
+            update("autoencoder", error + c.lambda_content * content)
+            logs.append(torch.stack([error, content]).detach())
+        return dict(zip(("error", "content"), torch.stack(logs).mean(0), strict=True))
 
     def lr_scale(self, t: int) -> float:
-        c = self.config
+        c, since = self.config, t - self.text_steps
         if t < self.text_steps:
             return super().lr_scale(t)
         if t < self.learned:
-            t -= self.text_steps
-            return min(1.0, (t + 1) / 20) * 0.5 * (1 + math.cos(math.pi * t / c.autoencoder_steps))
+            return min(1.0, (since + 1) / 20) * 0.5 * (1 + math.cos(math.pi * since / c.autoencoder_steps))
         if t >= self.drawing:
-            return 0.2 * (1 + math.cos(math.pi * (t - self.drawing) / c.decoder_steps))
+            return 0.4 * (1 + math.cos(math.pi * (t - self.drawing) / c.decoder_steps))
         t -= self.learned
         return min(1.0, (t + 1) / c.warmup) * self.scheduled(t, self.drawing - self.learned)
 
@@ -292,7 +292,7 @@ class DiT(FromText):
     @classmethod
     def tiny(cls) -> Config:
         return Config(
-            size=32, channels=4, most=8, latent=2, width=16, depth=2, heads=2, words=16, batch_size=2,
+            size=32, channels=4, most=8, latent=2, width=16, depth=2, heads=2, rank=4, words=16, batch_size=2,
             steps=7, text_steps=1, autoencoder_steps=1, decoder_steps=1, sample_steps=2, warmup=1, ema=0.0,
-            mixed_precision="no",
+            content="pixels", mixed_precision="no",
         )  # fmt: skip

@@ -45,6 +45,8 @@ def test_only_models_of_captions_are_offered(shelf):
 
     assert [entry.name for entry in shelf.drawers()] == ["birds", "elsewhere"]
     assert [name for _, name in choices(shelf)] == ["both-ways"], "tab Translate keeps to translators"
+    said = {entry.name: (entry.folder / "README.md").read_text() for entry in shelf.drawers()}
+    assert "pipeline_tag: text-to-image" in said["birds"], "where the Hub looks for it"
 
 
 def test_pictures_chips_and_a_sheet(shelf):

@@ -161,6 +161,9 @@ def write_model(
     return folder
 
 
+TAGS = {"image": "image-to-image", "text": "text-to-image"}  # the Hub's names
+
+
 def card(name: str, task: Task, title: str) -> str:
     """A first model card, to be completed by hand: data, terms, scores."""
     info = task.info
@@ -168,7 +171,7 @@ def card(name: str, task: Task, title: str) -> str:
     data = Path(info.name).name if info.name else " and ".join(info.names.values())
     return f"""---
 library_name: translate
-pipeline_tag: {"image-to-image" if task.takes == "image" else "unconditional-image-generation"}
+pipeline_tag: {TAGS.get(task.takes, "unconditional-image-generation")}
 tags: [{name}]
 ---
 # {title}
