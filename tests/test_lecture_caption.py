@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.test_browser import address, browser, page  # noqa: F401
 from tests.test_caption import LECTURE
+from tests.test_page import model
 from translate.catalog import HERE
 
 BIRDS = HERE / "pretrained" / "birds"
@@ -22,6 +23,7 @@ CREAM = "A small sized bird that has a cream belly and a short pointed bill"
 def models(tmp_path_factory):
     root = tmp_path_factory.mktemp("shipped")
     shutil.copytree(BIRDS, root / "birds")
+    model(root / "both-ways", "cyclegan", "unpaired")  # tab Translate, which opens first, shows one
     return root
 
 
