@@ -6,6 +6,9 @@
 
 G: X -> Y, F: Y -> X. The game is least squares, and D learns from a history of 50 generated pictures and with
 half its loss (section 4). `a` is X, `b` is Y.
+
+Option: noise on what goes back, F(G(x) + σ ε), so that G cannot hide x where the eye sees flat colour
+(Bashkirova et al. 2019, arXiv 1908.01517).
 """
 
 from dataclasses import dataclass
@@ -40,6 +43,7 @@ class Config(RunConfig):
     upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
     objective: Objective = "least-squares"  # the adversarial game, section 4
     lambda_cycle: float = 10.0  # weight of the cycle loss, section 4; 0 is the control without it
+    cycle_noise: float = 0.0  # σ; 0 is the paper's
     identity: float = 0.5  # weight of the identity loss relative to the cycle's, section 5.2; 0 is off
     pool: int = 50  # generated pictures kept for the discriminators, section 4
     penalty: Penalty = "none"  # regulariser of the discriminators: r1, r2 or gradient
@@ -85,7 +89,8 @@ class CycleGAN(Task):
         fake_y, *same_y = together(self.G, c.norm, x, y) if lambda_identity else [self.G(x)]
         fake_x, *same_x = together(self.F, c.norm, y, x) if lambda_identity else [self.F(y)]
         fool = self.fool(self.D_Y, fake_y, y) + self.fool(self.D_X, fake_x, x)  # eq. 1
-        cycle = l1(self.F(fake_y), x) + l1(self.G(fake_x), y) if c.lambda_cycle else zero  # eq. 2
+        back_x, back_y = self.noisy(fake_x), self.noisy(fake_y)
+        cycle = l1(self.F(back_y), x) + l1(self.G(back_x), y) if c.lambda_cycle else zero  # eq. 2
         identity = l1(same_y[0], y) + l1(same_x[0], x) if lambda_identity else zero
         update("G", fool + c.lambda_cycle * cycle + lambda_identity * identity)  # eq. 3
 
@@ -94,6 +99,10 @@ class CycleGAN(Task):
         update("D", loss_X + loss_Y + c.lambda_penalty * (penalty_X + penalty_Y))
         logs = {"G_fool": fool, "cycle": cycle, "identity": identity, "D_X": loss_X, "D_Y": loss_Y}
         return {name: value.detach() for name, value in logs.items()}
+
+    def noisy(self, fake: Tensor) -> Tensor:
+        sigma = self.config.cycle_noise
+        return fake + sigma * torch.randn_like(fake) if sigma else fake
 
     def fool(self, D, fake: Tensor, real: Tensor) -> Tensor:
         return self.objective.fool(D(fake), D(real).detach() if self.objective.pairs else None)

@@ -71,6 +71,22 @@ def test_discriminators_may_be_wider_than_generators():
     assert cyclegan.CycleGAN(cyclegan.CycleGAN.tiny(), INFO).D_X[0].out_channels == 4
 
 
+def test_noise_of_the_cycle_meets_what_goes_back_and_nothing_else():
+    config = change(cyclegan.CycleGAN.tiny(), cycle_noise=0.5)
+    task, batch = cyclegan.CycleGAN(config, INFO), pair(config)
+    torch.manual_seed(3)
+    _, logs = losses_of(task, batch)
+    (x, y), (G, F) = batch.values(), (task.G, task.F)
+    torch.manual_seed(3)
+    fake_x, fake_y = F(y), G(x)
+    noise_x, noise_y = 0.5 * torch.randn_like(x), 0.5 * torch.randn_like(y)
+    cycle = (F(fake_y + noise_y) - x).abs().mean() + (G(fake_x + noise_x) - y).abs().mean()
+    torch.testing.assert_close(logs["cycle"], cycle.detach())
+    g = objectives.game(config.objective)
+    fool = g.fool(task.D_Y(fake_y), None) + g.fool(task.D_X(fake_x), None)
+    torch.testing.assert_close(logs["G_fool"], fool.detach())
+
+
 def test_cyclegan_without_cycle_is_two_plain_gans():
     config = change(cyclegan.CycleGAN.tiny(), lambda_cycle=0.0)
     _, logs = losses_of(cyclegan.CycleGAN(config, INFO), pair(config))
