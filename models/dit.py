@@ -182,7 +182,7 @@ class Config(TextConfig):
     learning_rate: float = 5e-4  # of v; the paper's 1e-4 is for batches of 256 and 400,000 updates
     warmup: int = 200  # updates over which that rate is reached
     clip: float = 1.0  # largest norm of a gradient
-    steps: int = 40_000  # a guess
+    steps: int = 40_000  # 15,000 for the shipped birds were few
     ema: float = 0.999  # of v
 
 
