@@ -103,7 +103,8 @@ def test_what_was_understood(tmp_path):
     [
         ("gan_cls --size 16 --channels 4 --noise 4 --said 4 --steps 2", 16),
         (
-            "dit --size 32 --channels 4 --width 16 --depth 1 --autoencoder-steps 1 --sample-steps 2 --steps 3",
+            "dit --size 32 --channels 4 --width 16 --depth 1 --autoencoder-steps 1 "
+            "--sample-steps 2 --steps 3",
             32,
         ),
     ],
