@@ -101,6 +101,7 @@ class CycleGAN(Task):
         return {name: value.detach() for name, value in logs.items()}
 
     def noisy(self, fake: Tensor) -> Tensor:
+        """Pictures [B, C, H, W] with σ ε added, as they go back."""
         sigma = self.config.cycle_noise
         return fake + sigma * torch.randn_like(fake) if sigma else fake
 
