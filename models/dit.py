@@ -10,12 +10,11 @@ x is a picture, w the words of its caption, ∅ no words. The autoencoder learns
 learns from latents that the encoder, now frozen, makes of pictures; at last the decoder D alone goes on, also
 by features φ of a network that knows pictures, to which thin lines count more than they do in pixels.
 Words are tokens beside those of the latents (the paper's in-context conditioning); time modulates the layers
-(its adaLN-Zero). Latents: Rombach et al. 2022 (arXiv 2112.10752). The flow: Lipman et al. 2023 (2210.02747),
-times as in Esser et al. 2024 (2403.03206), most of them early as in Li & He 2025 (2511.13720). Guidance:
-Ho & Salimans 2022 (2207.12598).
+(its adaLN-Zero). Latents: Rombach et al. 2022 (2112.10752). The flow: Lipman et al. 2023 (2210.02747), times
+as in Esser et al. 2024 (2403.03206), most of them early (Li & He 2025). Guidance: Ho & Salimans 2022.
 
-Deviations: a flow instead of a diffusion; words instead of classes; the autoencoder is small, without a
-game; modulation has a low rank; queries and keys are normalised (Esser et al. 2024), so that high rates hold.
+Deviations: a flow instead of a diffusion; words instead of classes; the autoencoder is small, without a game;
+modulation has a low rank; Muon trains the blocks; queries and keys are normalised (Esser et al. 2024).
 """
 
 import math
@@ -29,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.common.features import Content
+from models.common.muon import Muon
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 from translate.text import FromText
@@ -151,8 +151,7 @@ class Flow(nn.Module):
         c = self.time(sinusoids(1000 * t, x.shape[2]))
         for block in self.blocks:
             x = block(x, allowed, c)
-        shift, scale = self.last(F.silu(c))[:, None].chunk(2, 2)
-        v = self.end(modulated(x[:, told:], shift, scale)).float()
+        v = self.end(modulated(x[:, told:], *self.last(F.silu(c))[:, None].chunk(2, 2))).float()
         return F.pixel_shuffle(v.transpose(1, 2).unflatten(2, (SIDE // PATCH, -1)), PATCH)
 
 
@@ -175,12 +174,13 @@ class Config(TextConfig):
     depth: int = 6  # its blocks; S has 12
     heads: int = 4  # of its attention; S has 6
     rank: int = 32  # of a block's modulation: time is one number; the paper's full one is a third of v
-    time_mean: float = -0.8  # μ, of log(t / (1 - t)), as JiT has; docs/captions.md
+    time_mean: float = -0.8  # μ, of log(t / (1 - t)), as JiT has (Li & He 2025, 2511.13720); docs/captions.md
     caption_dropout: float = 0.1  # share of captions left out, for guidance
     guidance: float = 5.0  # s; birds' colours at update 3,000: 0.56 with 3, 0.61 with 5, 0.60 with 8
     sample_steps: int = 20  # Euler steps from noise to picture; 60 make the same
-    learning_rate: float = 5e-4  # of v; the paper's 1e-4 is for batches of 256 and 400,000 updates
-    warmup: int = 200  # updates over which that rate is reached
+    learning_rate: float = 5e-4  # of v, by Adam; the paper's 1e-4 is for batches of 256 and 400,000 updates
+    muon: float = 0.02  # rate of its blocks' matrices, by Muon; 0: Adam for all; docs/captions.md
+    warmup: int = 200  # updates over which both are reached
     clip: float = 1.0  # largest norm of a gradient
     steps: int = 40_000  # 15,000 for the shipped birds were few
     ema: float = 0.999  # of v
@@ -211,9 +211,10 @@ class DiT(FromText):
                 self.content = Content(c.content)
             except ValueError as error:
                 raise UserError(str(error)) from None
+        hidden = [p for name, p in self.flow.blocks.named_parameters() if p.ndim == 2 and "modul" not in name]
         return self.text_optimizer() | {
             "autoencoder": torch.optim.Adam(both, c.rate_autoencoder, fused=True),
-            "flow": torch.optim.Adam(self.flow.parameters(), c.learning_rate, fused=True),
+            "flow": Muon([*self.flow.parameters()], hidden if c.muon else [], c.learning_rate, c.muon),
         }
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:

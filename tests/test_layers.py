@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,7 @@ from models.common.layers import (
     init_normal,
     upsample,
 )
+from models.common.muon import Muon
 from models.common.pool import Pool
 
 
@@ -126,3 +129,40 @@ def test_pool_repeats_itself_from_its_buffers_alone():
 def test_pool_of_size_zero_passes_through_and_detaches():
     x = torch.ones(1, 1, 2, 2, requires_grad=True)
     assert torch.equal(Pool(0, (1, 2, 2), 0)(x), x) and not Pool(0, (1, 2, 2), 0)(x).requires_grad
+
+
+def test_muon_moves_matrices_alike_in_all_directions_and_the_rest_as_adam():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 3))
+    before = copy.deepcopy(net)
+    optimizer = Muon([*net.parameters()], [net[0].weight], lr=1e-3, rate=0.02)
+    net(torch.randn(32, 8)).square().mean().backward()
+    gradient = torch.linalg.svdvals(net[0].weight.grad)
+    assert gradient[0] > 5 * gradient[-1]
+    optimizer.step()
+    moved = [
+        after.detach() - start for after, start in zip(net.parameters(), before.parameters(), strict=True)
+    ]
+    singular = torch.linalg.svdvals(moved[0]) / (0.02 * (16 / 8) ** 0.5)
+    assert singular.min() > 0.5 and singular.max() < 1.5
+    for change in moved[1:]:  # Adam's first step has its rate's size
+        torch.testing.assert_close(change.abs(), torch.full_like(change, 1e-3), rtol=1e-2, atol=0)
+
+
+def test_muon_goes_on_from_its_state():
+    torch.manual_seed(0)
+    x, nets = torch.randn(32, 8), [torch.nn.Linear(8, 16)]
+    nets.append(copy.deepcopy(nets[0]))
+    optimizers = [Muon([*net.parameters()], [net.weight], lr=1e-3) for net in nets]
+    for t in range(4):
+        if t == 2:
+            optimizers[1] = Muon([*nets[1].parameters()], [nets[1].weight], lr=1e-3)
+            optimizers[1].load_state_dict(copy.deepcopy(optimizers[0].state_dict()))
+            nets[1].load_state_dict(nets[0].state_dict())
+        for net, optimizer in zip(nets, optimizers, strict=True):
+            for group in optimizer.param_groups:  # as the trainer's schedule does
+                group["lr"] *= 0.5
+            optimizer.zero_grad()
+            net(x).square().mean().backward()
+            optimizer.step()
+    assert torch.equal(nets[0].weight, nets[1].weight) and torch.equal(nets[0].bias, nets[1].bias)
