@@ -24,7 +24,7 @@ from models.common.layers import init_normal, initialise, together
 from translate.config import Norm, Objective, Penalty, RunConfig
 from translate.task import DataInfo, Task, UserError
 
-LAYERS = {4: 2, 7: 4, 10: 4, 14: 4}  # of ResNetGenerator: two strided convolutions, blocks 1 and 5: width / c
+LAYERS = (0, 4, 7, 10, 14)  # of ResNetGenerator: its input, two strided convolutions, blocks 1 and 5
 
 
 class Projector(nn.ModuleList):
@@ -65,6 +65,7 @@ class Config(RunConfig):
     objective: Objective = "least-squares"  # the adversarial game, section 4.1
     fast: bool = False  # FastCUT: one contrast with weight 10, mirrored inputs; less memory and time
     lambda_nce: float | None = None  # weight of the contrastive losses; default 1, FastCUT's 10
+    layers: tuple[int, ...] = LAYERS  # of G, contrasted; 10 14, at a quarter of the size, leave strokes to D
     places: int = 256  # patches per layer and picture, section 4.1
     tau: float = 0.07  # temperature, section 4.1
     penalty: Penalty = "none"  # regulariser of the discriminator: r1, r2 or gradient
@@ -82,10 +83,15 @@ class CUT(Task):
         c, a, b = config, info.channels["a"], info.channels["b"]
         if a != b:
             raise UserError(f"CUT encodes its own output, so A and B need equal channels, not {a} and {b}")
+        if not c.layers or not set(c.layers) <= set(LAYERS):
+            told = " ".join(map(str, c.layers)) or "none"
+            raise UserError(f"--layers takes some of {' '.join(map(str, LAYERS))}, not {told}")
+        self.layers = sorted(set(c.layers))
         self.stride = pix2pix.stride_of(c)
         self.G = pix2pix.generator(c.generator, a, b, c.channels, c.norm, c.upsample, dropout=False)
         self.D = pix2pix.PatchGAN(b, c.channels_D or c.channels, int(c.patch), c.norm_D)
-        self.H = Projector([a, *[width * c.channels for width in LAYERS.values()]])
+        widths = {0: a, 4: 2 * c.channels}
+        self.H = Projector([widths.get(layer, 4 * c.channels) for layer in self.layers])
         initialise(self.D, c.norm_D)
         init_normal(self.H)
         self.objective = objectives.game(c.objective)
@@ -100,12 +106,12 @@ class CUT(Task):
 
     def encode(self, x: Tensor, to_the_end: bool = False) -> tuple[list[Tensor], Tensor]:
         """The features G_enc^l(x), pixels first, and what the last layer reached gives: G(x) at the end."""
-        features = [x]
+        features = [x] if 0 in self.layers else []
         for i, layer in enumerate(self.G):
             x = layer(x)
-            if i in LAYERS:
+            if i and i in self.layers:
                 features.append(x)
-            if i == max(LAYERS) and not to_the_end:
+            if i == self.layers[-1] and not to_the_end:
                 break
         return features, x
 

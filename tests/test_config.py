@@ -73,6 +73,7 @@ def test_help_of_a_task_shows_every_field_in_groups(task, capsys):
         box = said[f"{group} options"]
         assert help_text, f"{task}: {flag} has no help text"
         default = "none" if field.default in (None, ()) else field.default
+        default = " ".join(map(str, default)) if isinstance(default, tuple) else default
         assert re.search(rf"{flag}[, ].*?{re.escape(help_text)} \(default: {default}\)", box), (flag, box)
 
 

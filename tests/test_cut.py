@@ -59,3 +59,30 @@ def test_the_objective(case):
 def test_unequal_channels_are_refused():
     with pytest.raises(UserError, match="equal channels"):
         CUT(CUT.tiny(), dataclasses.replace(INFO, channels={"a": 1, "b": 3}))
+
+
+def test_chosen_layers_alone_are_contrasted():
+    config = dataclasses.replace(CUT.tiny(), layers=(14, 4), places=7)
+    task, batch = CUT(config, INFO).eval(), pair(config)
+    found, x = [], batch["a"]
+    for layer in list(task.G)[:15]:
+        found.append(x := layer(x))
+    features, last = task.encode(batch["a"])
+    torch.testing.assert_close(features, [found[4], found[14]])
+    torch.testing.assert_close(last, found[14])
+    torch.manual_seed(3)
+    _, logs = losses_of(task, batch)
+    torch.manual_seed(3)
+    both = torch.cat([batch["a"], batch["b"]])
+    queries, keys = (task.encode(x)[0] for x in (task.G(both), both))
+    places = [torch.randperm(f.shape[2] * f.shape[3])[:7] for f in queries]
+    losses = [
+        patch_nce(q, k, 0.07) for q, k in zip(task.H(queries, places), task.H(keys, places), strict=True)
+    ]
+    torch.testing.assert_close(logs["nce"], sum(losses) / 2)
+
+
+@pytest.mark.parametrize("layers", [(), (4, 5)])
+def test_layers_that_there_are_not_are_refused(layers):
+    with pytest.raises(UserError, match="--layers takes some of 0 4 7 10 14, not"):
+        CUT(dataclasses.replace(CUT.tiny(), layers=layers), INFO)
