@@ -65,7 +65,7 @@ class Config(RunConfig):
     objective: Objective = "least-squares"  # the adversarial game, section 4.1
     fast: bool = False  # FastCUT: one contrast with weight 10, mirrored inputs; less memory and time
     lambda_nce: float | None = None  # weight of the contrastive losses; default 1, FastCUT's 10
-    layers: tuple[int, ...] = LAYERS  # of G, contrasted; 10 14, at a quarter of the size, leave strokes to D
+    nce_layers: tuple[int, ...] = LAYERS  # of G, contrasted; without 0 and 4 even colours are left to D
     places: int = 256  # patches per layer and picture, section 4.1
     tau: float = 0.07  # temperature, section 4.1
     penalty: Penalty = "none"  # regulariser of the discriminator: r1, r2 or gradient
@@ -83,10 +83,10 @@ class CUT(Task):
         c, a, b = config, info.channels["a"], info.channels["b"]
         if a != b:
             raise UserError(f"CUT encodes its own output, so A and B need equal channels, not {a} and {b}")
-        if not c.layers or not set(c.layers) <= set(LAYERS):
-            told = " ".join(map(str, c.layers)) or "none"
-            raise UserError(f"--layers takes some of {' '.join(map(str, LAYERS))}, not {told}")
-        self.layers = sorted(set(c.layers))
+        if not c.nce_layers or not set(c.nce_layers) <= set(LAYERS):
+            told = " ".join(map(str, c.nce_layers)) or "none"
+            raise UserError(f"--nce-layers takes some of {' '.join(map(str, LAYERS))}, not {told}")
+        self.layers = sorted(set(c.nce_layers))
         self.stride = pix2pix.stride_of(c)
         self.G = pix2pix.generator(c.generator, a, b, c.channels, c.norm, c.upsample, dropout=False)
         self.D = pix2pix.PatchGAN(b, c.channels_D or c.channels, int(c.patch), c.norm_D)
@@ -105,7 +105,7 @@ class CUT(Task):
         }
 
     def encode(self, x: Tensor, to_the_end: bool = False) -> tuple[list[Tensor], Tensor]:
-        """The features G_enc^l(x), pixels first, and what the last layer reached gives: G(x) at the end."""
+        """The features G_enc^l(x) of `--nce-layers`, and what the last layer gives: G(x) at the end"""
         features = [x] if 0 in self.layers else []
         for i, layer in enumerate(self.G):
             x = layer(x)

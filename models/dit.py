@@ -179,7 +179,7 @@ class Config(TextConfig):
     guidance: float = 5.0  # s; birds' colours at update 3,000: 0.56 with 3, 0.61 with 5, 0.60 with 8
     sample_steps: int = 20  # Euler steps from noise to picture; 60 make the same
     learning_rate: float = 5e-4  # of v, by Adam; the paper's 1e-4 is for batches of 256 and 400,000 updates
-    muon: float = 0.02  # rate of its blocks' matrices, by Muon; 0: Adam for all; docs/captions.md
+    muon: float = 0.02  # rate of its blocks' matrices, by Muon; 0 or less: Adam for all; docs/captions.md
     warmup: int = 200  # updates over which both are reached
     clip: float = 1.0  # largest norm of a gradient
     steps: int = 40_000  # 15,000 for the shipped birds were few
@@ -211,10 +211,10 @@ class DiT(FromText):
                 self.content = Content(c.content)
             except ValueError as error:
                 raise UserError(str(error)) from None
-        hidden = [p for name, p in self.flow.blocks.named_parameters() if p.ndim == 2 and "modul" not in name]
+        hidden = [p for k, p in self.flow.blocks.named_parameters() if p.ndim == 2 and "modulation" not in k]
         return self.text_optimizer() | {
             "autoencoder": torch.optim.Adam(both, c.rate_autoencoder, fused=True),
-            "flow": Muon([*self.flow.parameters()], hidden if c.muon else [], c.learning_rate, c.muon),
+            "flow": Muon([*self.flow.parameters()], hidden if c.muon > 0 else [], c.learning_rate, c.muon),
         }
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:

@@ -62,7 +62,7 @@ def test_unequal_channels_are_refused():
 
 
 def test_chosen_layers_alone_are_contrasted():
-    config = dataclasses.replace(CUT.tiny(), layers=(14, 4), places=7)
+    config = dataclasses.replace(CUT.tiny(), nce_layers=(14, 4), places=7)
     task, batch = CUT(config, INFO).eval(), pair(config)
     found, x = [], batch["a"]
     for layer in list(task.G)[:15]:
@@ -84,5 +84,5 @@ def test_chosen_layers_alone_are_contrasted():
 
 @pytest.mark.parametrize("layers", [(), (4, 5)])
 def test_layers_that_there_are_not_are_refused(layers):
-    with pytest.raises(UserError, match="--layers takes some of 0 4 7 10 14, not"):
-        CUT(dataclasses.replace(CUT.tiny(), layers=layers), INFO)
+    with pytest.raises(UserError, match="--nce-layers takes some of 0 4 7 10 14, not"):
+        CUT(dataclasses.replace(CUT.tiny(), nce_layers=layers), INFO)

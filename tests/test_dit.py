@@ -54,6 +54,12 @@ def test_another_size_is_a_sentence():
         build(DiT, BIRDS, dataclasses.replace(DiT.tiny(), size=48))
 
 
+@pytest.mark.parametrize(("rate", "parts"), [(0.02, 2), (0.0, 1), (-1.0, 1)])
+def test_without_a_rate_for_muon_all_is_adam(rate, parts):
+    task = build(DiT, BIRDS, dataclasses.replace(DiT.tiny(), muon=rate))
+    assert len(task.optimizers()["flow"].parts) == parts
+
+
 def test_text_then_autoencoder_then_flow_then_decoder(task):
     phases = (TEXT, LATENTS, FLOW, DECODER)
     names = [[name for name, _ in stepped(task, batch(), t)[0]] for t in phases]

@@ -15,6 +15,8 @@ from models.common.layers import (
 )
 from models.common.muon import Muon
 from models.common.pool import Pool
+from translate import checkpoint
+from translate.task import UserError
 
 
 def test_instance_norm_is_the_formula():
@@ -166,3 +168,16 @@ def test_muon_goes_on_from_its_state():
             net(x).square().mean().backward()
             optimizer.step()
     assert torch.equal(nets[0].weight, nets[1].weight) and torch.equal(nets[0].bias, nets[1].bias)
+
+
+def test_a_state_of_another_optimizer_is_refused_in_words():
+    net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Linear(16, 3))
+    adam = torch.optim.Adam(net.parameters())
+    net(torch.randn(4, 8)).sum().backward()
+    adam.step()
+    tensors = checkpoint.optimizer_tensors("flow", adam)
+    with pytest.raises(
+        UserError, match="the saved optimizer flow is of another version; begin a new --output"
+    ):
+        checkpoint.load_optimizer("flow", Muon([*net.parameters()], [net[0].weight], 1e-3), tensors)
+    checkpoint.load_optimizer("flow", Muon([*net.parameters()], [], 1e-3), tensors)  # Adam alone fits

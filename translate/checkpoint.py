@@ -109,12 +109,23 @@ def optimizer_tensors(name: str, optimizer: torch.optim.Optimizer) -> dict[str, 
 
 
 def load_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """The inverse of `optimizer_tensors`; learning rates come from the settings, not from the state."""
+    """The inverse of `optimizer_tensors`; learning rates come from the settings, not from the state.
+
+    Raises UserError where a tensor has not the shape of its parameter: the optimizer was another one.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     prefix, state = f"optimizer.{name}.", {}
     for key, value in tensors.items():
         if key.startswith(prefix):
             number, entry = key[len(prefix) :].split(".", 1)
             state.setdefault(int(number), {})[entry] = value
+            if value.ndim and (
+                int(number) >= len(parameters) or value.shape != parameters[int(number)].shape
+            ):
+                raise UserError(
+                    f"the saved optimizer {name} is of another version; begin a new --output "
+                    "with --init-from this run's folder to go on from its weights"
+                )
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

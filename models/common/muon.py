@@ -24,14 +24,8 @@ class Muon(torch.optim.Optimizer):
             self.parts.append(torch.optim.Muon(matrices, rate, weight_decay=0.0))
         super().__init__([part.param_groups[0] for part in self.parts], {})
 
-    @torch.no_grad()
-    def step(self, closure=None):
+    def step(self) -> None:
         """One step of both. Loading a state makes new groups, so each part is given its own anew."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
         for part, group in zip(self.parts, self.param_groups, strict=True):
             part.param_groups, part.state = [group], self.state
             part.step()
-        return loss
