@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from models import pix2pix
 from models.common import objectives
-from models.common.layers import init_normal, initialise, together
+from models.common.layers import init_normal, together
 from translate.config import Norm, Objective, Penalty, RunConfig
 from translate.task import DataInfo, Task, UserError
 
@@ -58,6 +58,7 @@ class Config(RunConfig):
     generator: Literal["resnet9", "resnet6"] = "resnet9"  # section 4.1
     channels: int = 64  # width of the first layer of G
     channels_D: int | None = None  # of D's; default --channels
+    discriminator: Literal["plain", "projected"] = "plain"  # projected: docs/unpaired.md
     patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of the discriminator, in pixels
     norm: Norm = "instance"  # of G's features
     norm_D: Norm = "instance"  # of D's
@@ -89,15 +90,15 @@ class CUT(Task):
         self.layers = sorted(set(c.nce_layers))
         self.stride = pix2pix.stride_of(c)
         self.G = pix2pix.generator(c.generator, a, b, c.channels, c.norm, c.upsample, dropout=False)
-        self.D = pix2pix.PatchGAN(b, c.channels_D or c.channels, int(c.patch), c.norm_D)
+        self.D = pix2pix.discriminator(c, b)
         widths = {0: a, 4: 2 * c.channels}
         self.H = Projector([widths.get(layer, 4 * c.channels) for layer in self.layers])
-        initialise(self.D, c.norm_D)
         init_normal(self.H)
         self.objective = objectives.game(c.objective)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
+        pix2pix.opened(self.D)
         adam = dict(lr=c.learning_rate, betas=(c.beta1, 0.999), fused=True)
         return {
             "G": torch.optim.Adam([*self.G.parameters(), *self.H.parameters()], **adam),

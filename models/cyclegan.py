@@ -19,7 +19,7 @@ from torch import Tensor
 
 from models import pix2pix
 from models.common import objectives
-from models.common.layers import initialise, together
+from models.common.layers import together
 from models.common.pool import Pool
 from translate.config import Norm, Objective, Penalty, RunConfig, Translator
 from translate.task import DataInfo, Task, UserError
@@ -37,6 +37,7 @@ class Config(RunConfig):
     generator: Translator = "resnet9"  # resnet9 for 256 px and more, resnet6 for 128 px (section 7.2)
     channels: int = 64  # width of the first layer of G and F
     channels_D: int | None = None  # of the discriminators'; default --channels
+    discriminator: Literal["plain", "projected"] = "plain"  # projected: docs/unpaired.md
     patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of the discriminators, in pixels
     norm: Norm = "instance"  # of G's and F's features, section 4; none keeps colours (docs/unpaired.md)
     norm_D: Norm = "instance"  # of the discriminators'
@@ -67,16 +68,14 @@ class CycleGAN(Task):
             )
         self.G = pix2pix.generator(c.generator, a, b, c.channels, c.norm, c.upsample, dropout=False)
         self.F = pix2pix.generator(c.generator, b, a, c.channels, c.norm, c.upsample, dropout=False)
-        self.D_X = pix2pix.PatchGAN(a, c.channels_D or c.channels, int(c.patch), c.norm_D)
-        self.D_Y = pix2pix.PatchGAN(b, c.channels_D or c.channels, int(c.patch), c.norm_D)
-        for D in (self.D_X, self.D_Y):
-            initialise(D, c.norm_D)
+        self.D_X, self.D_Y = pix2pix.discriminator(c, a), pix2pix.discriminator(c, b)
         self.pool_X = Pool(c.pool, (a, c.size, c.size), c.seed)
         self.pool_Y = Pool(c.pool, (b, c.size, c.size), c.seed + 1)
         self.objective = objectives.game(c.objective)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
+        pix2pix.opened(self.D_X, self.D_Y)
         adam = dict(lr=c.learning_rate, betas=(c.beta1, 0.999), fused=True)
         return {
             "G": torch.optim.Adam([*self.G.parameters(), *self.F.parameters()], **adam),

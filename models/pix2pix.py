@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from models.common import objectives
 from models.common.layers import ResNetGenerator, init_normal, initialise, norm, together, upsample
+from models.common.projected import Patches
 from translate.config import Norm, Objective, Penalty, RunConfig, Translator
 from translate.task import DataInfo, Task, UserError
 
@@ -88,6 +89,28 @@ class PatchGAN(nn.Sequential):
                 nn.LeakyReLU(0.2, True),
             ]
         super().__init__(*layers, nn.Conv2d(wider, 1, 4, 1, 1))
+
+
+def discriminator(config: RunConfig, inputs: int) -> nn.Module:
+    """`--discriminator` of pictures alone, initialised. Raises UserError where `--size` is too small."""
+    c, width = config, config.channels_D or config.channels
+    if c.discriminator == "projected":
+        if c.size < 32:
+            raise UserError(f"--discriminator projected needs --size 32 or more, not {c.size}")
+        return Patches(width)
+    D = PatchGAN(inputs, width, int(c.patch), c.norm_D)
+    initialise(D, c.norm_D)
+    return D
+
+
+def opened(*discriminators: nn.Module) -> None:
+    """What projected ones look through, which only training needs. Raises UserError, with the mend."""
+    for D in discriminators:
+        if isinstance(D, Patches):
+            try:
+                D.open()
+            except ValueError as error:
+                raise UserError(str(error)) from None
 
 
 def generator(

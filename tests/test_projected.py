@@ -8,8 +8,11 @@ import torch
 
 import datasets
 from models.common import projected
-from models.common.projected import SEEN, Projected
+from models.common.projected import SEEN, Patches, Projected
+from models.cut import CUT
+from models.cyclegan import CycleGAN
 from models.df_gan import DFGAN
+from tests.test_methods import INFO, pair
 from translate.checkpoint import read_model, write_model
 from translate.config import UserError
 from translate.stream import collate
@@ -102,3 +105,54 @@ def test_a_model_draws_without_the_packages(tmp_path, monkeypatch):
         UserError, match="--discriminator projected needs two packages: .*--discriminator plain"
     ):
         task().optimizers()
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (128, 80), (50, 70)])
+def test_patches_of_any_size(height, width):
+    D, x = Patches(4), torch.rand(2, 3, height, width, requires_grad=True)
+    logits = D(x)
+    assert logits.shape == (2, 3, height // 16 - 1, width // 16 - 1)
+    (gradient,) = torch.autograd.grad(logits.sum(), x)
+    assert gradient.abs().amax((1, 2, 3)).min() > 0
+
+
+def test_patches_are_seen_from_a_place_drawn_anew():
+    """Of equal pictures all in one pass get equal logits, another pass other ones, the same seed the same."""
+    D, x = Patches(4).eval(), torch.rand(1, 3, 64, 64).expand(2, -1, -1, -1)
+    torch.manual_seed(0)
+    one, other = D(x), D(x)
+    torch.manual_seed(0)
+    torch.testing.assert_close(one[0], one[1])
+    assert not torch.allclose(one, other, atol=1e-5) and torch.equal(one, D(x))
+
+
+@pytest.mark.parametrize("method", [CUT, CycleGAN])
+def test_translators_learn_against_patches(method, monkeypatch):
+    """D, alone, comes to tell the two collections apart; G gets a gradient through it."""
+    settings = dict(size=32, discriminator="projected", objective="hinge", learning_rate=2e-3)
+    config = dataclasses.replace(method.tiny(), **settings)
+    torch.manual_seed(0)
+    task, batch, lost = method(config, INFO), pair(config), []
+    optimizers = task.optimizers()
+    names = [name for name, _ in task.named_parameters() if name.startswith("D")]
+    assert names and not any("blocks" in name for name in task.state_dict())
+
+    def update(name, loss):
+        optimizers[name].zero_grad()
+        loss.backward()
+        if name == "G":
+            assert all(p.grad.abs().max() > 0 for p in task.G[1].parameters())
+        else:
+            optimizers["D"].step()
+
+    for t in range(16):
+        logs = task.step(batch, t, update)
+        lost.append(sum(value.item() for name, value in logs.items() if name.startswith("D")))
+    assert sum(lost[-4:]) < 0.8 * sum(lost[:4])
+
+    write = dataclasses.replace(config, size=16)
+    with pytest.raises(UserError, match="--discriminator projected needs --size 32 or more, not 16"):
+        method(write, INFO)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(UserError, match="needs two packages: .*--discriminator plain"):
+        method(config, INFO).optimizers()

@@ -1,11 +1,13 @@
-"""A discriminator that looks through a network trained on ImageNet (Sauer et al. 2021, 2111.01007).
+"""Discriminators that look through a network trained on ImageNet (Sauer et al. 2021, 2111.01007).
 
     C_l = CCM_l(F_l(x)), S_4 = C_4, S_l = C_l + up(CSM_l(S_{l+1})), l = 3, 2, 1             (section 3.2)
 
 F_l are features of EfficientNet-lite0 at 1/4 to 1/32 of the size; the mixing across channels (1x1) and across
-scales (3x3) is random and stays so; a small discriminator with spectral norm judges each S_l.
-Pictures are brought to at least 128 px. Deviations: lite0 for lite1, and no batch norm.
+scales (3x3) is random and stays so; a small discriminator with spectral norm judges each S_l: all of it and
+a sentence (`Projected`), or patch by patch (`Patches`). Deviations: lite0 for lite1, and no batch norm.
 """
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -20,23 +22,63 @@ SEEN = 128  # channels of what a discriminator makes of S_l, at 4 x 4
 LEAST = 128  # px
 
 
-class Projected(nn.Module):
-    """Pictures [B, C, H, H] to features [B, 4 SEEN, 4, 4]; those and sentences to logits [B, 4, 1, 1]."""
+class Eyes(nn.Module):
+    """S_1 to S_`levels` of pictures. F is no part of the module: neither trained nor saved."""
 
-    def __init__(self, words: int, size: int, joint: int):
+    def __init__(self, levels: int):
         super().__init__()
-        self.size = max(LEAST, size)
+        self.blocks = list(BLOCKS)[:levels]
         generator = torch.Generator().manual_seed(0)
 
         def mixing(out: int, inputs: int, side: int) -> Tensor:
             spread = (1 / (inputs * side * side)) ** 0.5
             return spread * torch.randn(out, inputs, side, side, generator=generator)
 
-        self.judges = nn.ModuleList()
-        for i, (channels, width) in enumerate(zip(BLOCKS.values(), WIDTHS, strict=True)):
-            self.register_buffer(f"channels_{i}", mixing(width, channels, 1))
+        for i, block in enumerate(self.blocks):
+            self.register_buffer(f"channels_{i}", mixing(WIDTHS[i], BLOCKS[block], 1))
             if i:
-                self.register_buffer(f"scales_{i - 1}", mixing(WIDTHS[i - 1], width, 3))
+                self.register_buffer(f"scales_{i - 1}", mixing(WIDTHS[i - 1], WIDTHS[i], 3))
+        self.eyes: list[nn.Module] = []
+
+    def see(self, x: Tensor) -> list[Tensor]:
+        """Pictures [B, 1 or 3, H, W] in [-1, 1] to S_1, ...: [B, WIDTHS, H / 4, W / 4], ..., finest first."""
+        features = self.look(x.expand(-1, 3, -1, -1))
+        mixed = [F.conv2d(f, getattr(self, f"channels_{i}").to(f.dtype)) for i, f in enumerate(features)]
+        for i in reversed(range(len(mixed) - 1)):
+            coarse = F.conv2d(mixed[i + 1], getattr(self, f"scales_{i}").to(mixed[i].dtype), padding=1)
+            mixed[i] = mixed[i] + F.interpolate(coarse, mixed[i].shape[2:], mode="bilinear")
+        return mixed
+
+    def look(self, x: Tensor) -> list[Tensor]:
+        """F_1, ... of [B, 3, H, W] in [-1, 1]: [B, channels of BLOCKS, H / 4, W / 4], ..."""
+        net, found = self.open().to(x.device), []
+        x = (127.5 * x + 0.5) / 128  # (grey level - 127) / 128
+        x = net._swish(net._bn0(net._conv_stem(x.contiguous(memory_format=torch.channels_last))))
+        for i, block in enumerate(net._blocks[: self.blocks[-1] + 1]):
+            x = block(x)
+            if i in self.blocks:
+                found.append(x)
+        return found
+
+    def open(self) -> nn.Module:
+        """The network, loaded at first use. Raises ValueError, with the mend, where it cannot be had."""
+        if not self.eyes:
+            net = efficientnet("--discriminator projected", "--discriminator plain")
+            self.eyes.append(net.eval().requires_grad_(False).to(memory_format=torch.channels_last))
+        return self.eyes[0]
+
+
+class Projected(Eyes):
+    """Pictures [B, C, H, H] to features [B, 4 SEEN, 4, 4]; those and sentences to logits [B, 4, 1, 1].
+
+    Pictures are brought to at least 128 px.
+    """
+
+    def __init__(self, words: int, size: int, joint: int):
+        super().__init__(levels=4)
+        self.size = max(LEAST, size)
+        self.judges = nn.ModuleList()
+        for i, width in enumerate(WIDTHS):
             side, layers = self.size // (4 * 2**i), []
             while side > 4:
                 out = min(SEEN, 2 * width)
@@ -51,39 +93,39 @@ class Projected(nn.Module):
             )
             for _ in WIDTHS
         )  # fmt: skip
-        self.eyes: list[nn.Module] = []  # no part of the module: neither trained nor saved
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures [B, 1 or 3, H, H] in [-1, 1] to [B, 4 SEEN, 4, 4]: SEEN of each S_l, finest first."""
         if x.shape[-1] != self.size:
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=x.shape[-1] > self.size)
-        features = self.look(x.expand(-1, 3, -1, -1))
-        mixed = [F.conv2d(f, getattr(self, f"channels_{i}").to(f.dtype)) for i, f in enumerate(features)]
-        for i in reversed(range(len(mixed) - 1)):
-            coarse = F.conv2d(mixed[i + 1], getattr(self, f"scales_{i}").to(mixed[i].dtype), padding=1)
-            mixed[i] = mixed[i] + F.interpolate(coarse, scale_factor=2, mode="bilinear")
-        return torch.cat([judge(f) for judge, f in zip(self.judges, mixed, strict=True)], 1)
-
-    def look(self, x: Tensor) -> list[Tensor]:
-        """F_1 to F_4 of [B, 3, H, H] in [-1, 1]: [B, channels of BLOCKS, H / 4 to H / 32, ...]."""
-        net, found = self.open().to(x.device), []
-        x = (127.5 * x + 0.5) / 128  # (grey level - 127) / 128
-        x = net._swish(net._bn0(net._conv_stem(x.contiguous(memory_format=torch.channels_last))))
-        for i, block in enumerate(net._blocks[: max(BLOCKS) + 1]):
-            x = block(x)
-            if i in BLOCKS:
-                found.append(x)
-        return found
-
-    def open(self) -> nn.Module:
-        """The network, loaded at first use. Raises ValueError, with the mend, where it cannot be had."""
-        if not self.eyes:
-            net = efficientnet("--discriminator projected", "--discriminator plain")
-            self.eyes.append(net.eval().requires_grad_(False).to(memory_format=torch.channels_last))
-        return self.eyes[0]
+        return torch.cat([judge(s) for judge, s in zip(self.judges, self.see(x), strict=True)], 1)
 
     def match(self, seen: Tensor, e: Tensor) -> Tensor:
         """Features [B, 4 SEEN, 4, 4] and sentences [B, words] to four logits each, [B, 4, 1, 1]."""
         e = e.to(seen.dtype)[..., None, None].expand(-1, -1, 4, 4)
         parts = zip(self.joint, seen.split(SEEN, 1), strict=True)
         return torch.cat([judge(torch.cat([part, e], 1)) for judge, part in parts], 1)
+
+
+class Patches(Eyes):
+    """Pictures [B, 1 or 3, H, W], of 32 px and more, to logits [B, 3, h, w] at places 16 px apart.
+
+    S_4 is left out: it knows what is shown, in which two collections may differ by chance. Where F looks from
+    is drawn anew each time: what a grid always overlooks alike is what G would learn.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__(levels=3)
+        self.judges = nn.ModuleList()
+        for i, width in enumerate(WIDTHS[:3]):
+            widths, layers = [width] + [channels] * (2 - i), []
+            for inputs, out in pairwise(widths):
+                layers += [spectral_norm(nn.Conv2d(inputs, out, 4, 2, 1)), nn.LeakyReLU(0.2)]
+            layers += [spectral_norm(nn.Conv2d(widths[-1], channels, 3, 1, 1)), nn.LeakyReLU(0.2)]
+            self.judges.append(nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels, 1, 3, 1, 1))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        top, left = torch.randint(16, (2,)).tolist()
+        height, width = (side // 16 * 16 - 16 for side in x.shape[2:])
+        seen = self.see(x[..., top : top + height, left : left + width])
+        return torch.cat([judge(s) for judge, s in zip(self.judges, seen, strict=True)], 1)
