@@ -97,7 +97,7 @@ def discriminator(config: RunConfig, inputs: int) -> nn.Module:
     if c.discriminator == "projected":
         if c.size < 32:
             raise UserError(f"--discriminator projected needs --size 32 or more, not {c.size}")
-        return Patches(width)
+        return Patches(inputs, width)
     D = PatchGAN(inputs, width, int(c.patch), c.norm_D)
     initialise(D, c.norm_D)
     return D

