@@ -21,6 +21,11 @@ CASES = {  # name: (task, settings, GFLOP a step where the published implementat
     "pix2pix U-Net 256 px, batch 4": ("pix2pix", {"batch_size": 4}, 4 * 87),
     "CUT ResNet-9 256 px, batch 1": ("cut", {}, None),
     "FastCUT ResNet-9 256 px, batch 1": ("cut", {"fast": True}, None),
+    "FastCUT ResNet-9 256 px, projected, batch 1": (
+        "cut",
+        {"fast": True, "discriminator": "projected"},
+        None,
+    ),
     "StackGAN Stage-I 64 px, batch 16": ("stackgan", {"batch_size": 16, "text_steps": 0}, None),
     "StackGAN Stage-II 256 px, batch 4": (
         "stackgan",
@@ -28,6 +33,11 @@ CASES = {  # name: (task, settings, GFLOP a step where the published implementat
         None,
     ),
     "DF-GAN 128 px, batch 16": ("df_gan", {"size": 128, "batch_size": 16, "text_steps": 0}, None),
+    "DF-GAN 64 px, projected, batch 32": (
+        "df_gan",
+        {"size": 64, "batch_size": 32, "text_steps": 0, "discriminator": "projected"},
+        None,
+    ),
 }
 
 
