@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 READER = Path(__file__).resolve().parent.parent / "pretrained" / "readers" / "birds.safetensors"
 COLOURED = ("crown", "back", "belly", "wing", "tail", "beak")
@@ -25,6 +26,7 @@ class Settings:
     data: str = "birds"  # what they were trained on: its test part is scored
     count: int = 500  # captions, or as many as there are
     judge: Path | None = None  # a judge; trained and written here where there is none yet
+    judge_sight: Literal["plain", "imagenet"] = "plain"  # imagenet: sees by EfficientNet-lite0
     judge_steps: int = 4000  # batches of 64
     reader: Path = READER
     features: str = "efficientnet-lite0"  # or inception
@@ -67,7 +69,8 @@ def judged(settings: Settings):
         return metric.load(settings.judge)
     data = datasets.load("captions", settings.data, size=64, resize="resize", flip=True)
     torch.manual_seed(1)
-    judge = metric.Judge(tuple(data.info["vocabulary"]), data.info["channels"]["image"])
+    colours, sight = data.info["channels"]["image"], settings.judge_sight
+    judge = metric.Judge(tuple(data.info["vocabulary"]), colours, sight=sight)
 
     def batch(t: int):
         generator = torch.Generator().manual_seed(t)

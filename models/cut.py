@@ -58,10 +58,10 @@ class Config(RunConfig):
     generator: Literal["resnet9", "resnet6"] = "resnet9"  # section 4.1
     channels: int = 64  # width of the first layer of G
     channels_D: int | None = None  # of D's; default --channels
-    discriminator: Literal["plain", "projected"] = "plain"  # projected: docs/unpaired.md
-    patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of the discriminator, in pixels
+    discriminator: Literal["plain", "projected"] = "plain"  # projected: sees ImageNet features
+    patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of a plain discriminator, in pixels
     norm: Norm = "instance"  # of G's features
-    norm_D: Norm = "instance"  # of D's
+    norm_D: Norm = "instance"  # of a plain D's
     upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
     objective: Objective = "least-squares"  # the adversarial game, section 4.1
     fast: bool = False  # FastCUT: one contrast with weight 10, mirrored inputs; less memory and time
@@ -106,7 +106,7 @@ class CUT(Task):
         }
 
     def encode(self, x: Tensor, to_the_end: bool = False) -> tuple[list[Tensor], Tensor]:
-        """The features G_enc^l(x) of `--nce-layers`, and what the last layer gives: G(x) at the end"""
+        """The features G_enc^l(x) of `--nce-layers`, and what the last layer gives: G(x) at the end."""
         features = [x] if 0 in self.layers else []
         for i, layer in enumerate(self.G):
             x = layer(x)

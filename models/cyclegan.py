@@ -37,10 +37,10 @@ class Config(RunConfig):
     generator: Translator = "resnet9"  # resnet9 for 256 px and more, resnet6 for 128 px (section 7.2)
     channels: int = 64  # width of the first layer of G and F
     channels_D: int | None = None  # of the discriminators'; default --channels
-    discriminator: Literal["plain", "projected"] = "plain"  # projected: docs/unpaired.md
-    patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of the discriminators, in pixels
+    discriminator: Literal["plain", "projected"] = "plain"  # projected: sees ImageNet features
+    patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of plain discriminators, in pixels
     norm: Norm = "instance"  # of G's and F's features, section 4; none keeps colours (docs/unpaired.md)
-    norm_D: Norm = "instance"  # of the discriminators'
+    norm_D: Norm = "instance"  # of plain discriminators'
     upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
     objective: Objective = "least-squares"  # the adversarial game, section 4
     lambda_cycle: float = 10.0  # weight of the cycle loss, section 4; 0 is the control without it

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import pix2pix
 from models.common.projected import Projected
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
@@ -164,7 +165,7 @@ class Config(TextConfig):
     size: int = 256  # 32, 64, 128 or 256
     batch_size: int = 24  # the authors' code for CUB at 256 px: 24 to 32
     channels: int = 32  # n: layers of G and D have n to 8 n, as in the authors' code
-    discriminator: Literal["plain", "projected"] = "plain"  # projected: sees ImageNet features, no penalty
+    discriminator: Literal["plain", "projected"] = "plain"  # projected: by ImageNet features, no penalty
     joint: int = 64  # layers in which D compares picture and sentence, 2 n in the authors' code
     noise: int = 100  # numbers of z, the authors' code
     learning_rate: float = 1e-4  # of G, as published
@@ -195,10 +196,7 @@ class DFGAN(FromText):
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
         if c.discriminator == "projected":
-            try:
-                self.D.open()  # only training needs it
-            except ValueError as error:
-                raise UserError(str(error)) from None
+            pix2pix.opened(self.D)
         gan = dict(betas=(0.0, 0.9), fused=True)  # as published
         return {
             **self.text_optimizer(),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models.common import objectives
 from models.common.layers import ResNetGenerator, init_normal, initialise, norm, together, upsample
-from models.common.projected import Patches
+from models.common.projected import Eyes, Patches
 from translate.config import Norm, Objective, Penalty, RunConfig, Translator
 from translate.task import DataInfo, Task, UserError
 
@@ -92,7 +92,11 @@ class PatchGAN(nn.Sequential):
 
 
 def discriminator(config: RunConfig, inputs: int) -> nn.Module:
-    """`--discriminator` of pictures alone, initialised. Raises UserError where `--size` is too small."""
+    """`--discriminator` of pictures [B, inputs, H, W] in [-1, 1] to logits of patches, initialised.
+
+    [B, 1, h, w] of a plain one, [B, 4, h, w] of a projected one. Raises UserError where `--size` is too
+    small.
+    """
     c, width = config, config.channels_D or config.channels
     if c.discriminator == "projected":
         if c.size < 32:
@@ -106,7 +110,7 @@ def discriminator(config: RunConfig, inputs: int) -> nn.Module:
 def opened(*discriminators: nn.Module) -> None:
     """What projected ones look through, which only training needs. Raises UserError, with the mend."""
     for D in discriminators:
-        if isinstance(D, Patches):
+        if isinstance(D, Eyes):
             try:
                 D.open()
             except ValueError as error:

@@ -9,7 +9,7 @@ import torch
 
 import datasets
 from models.common import projected
-from models.common.features import faster
+from models.common.features import Content, faster
 from models.common.projected import SEEN, Patches, Projected
 from models.cut import CUT
 from models.cyclegan import CycleGAN
@@ -150,6 +150,43 @@ def test_patches_are_seen_from_a_place_drawn_anew():
     assert not torch.allclose(one, other, atol=1e-5) and torch.equal(one, D(x))
 
 
+def test_alpha_is_laid_over_grey():
+    """Colours that nothing covers count like grey: all that lies under full transparency looks alike."""
+    torch.manual_seed(0)
+    colours, covered = torch.rand(1, 3, 64, 64) * 2 - 1, torch.ones(1, 1, 64, 64)
+    D = Projected(6, 64, 8).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(D(torch.cat([colours, covered], 1)), D(colours))
+        torch.testing.assert_close(D(torch.cat([colours, -covered], 1)), D(torch.zeros(1, 3, 64, 64)))
+        assert Patches(4, 4)(torch.cat([colours, covered], 1)).shape == (1, 4, 3, 3)
+    content = Content("efficientnet")
+    torch.manual_seed(0)
+    told = content(torch.cat([colours, covered], 1), torch.cat([colours / 2, covered], 1))
+    torch.manual_seed(0)
+    torch.testing.assert_close(told, content(colours, colours / 2))
+
+
+def test_r1_smooths_projected_patches_too():
+    config = dataclasses.replace(CUT.tiny(), size=32, discriminator="projected")
+    torch.manual_seed(0)
+    weights, batch, gradients = CUT(config, INFO).state_dict(), pair(config), {}
+    for penalty in ("none", "r1"):
+        task = CUT(dataclasses.replace(config, penalty=penalty), INFO)
+        task.load_state_dict(weights)
+        task.optimizers()
+
+        def update(name, loss, task=task, penalty=penalty):
+            task.zero_grad()
+            loss.backward()
+            if name == "D":
+                gradients[penalty] = torch.cat([p.grad.flatten() for p in task.D.parameters()])
+
+        torch.manual_seed(1)
+        task.step(batch, 0, update)
+    change = (gradients["r1"] - gradients["none"]).norm() / gradients["none"].norm()
+    assert change > 1e-3 and gradients["r1"].isfinite().all()
+
+
 @pytest.mark.parametrize("method", [CUT, CycleGAN])
 def test_translators_learn_against_patches(method, monkeypatch):
     """D, alone, comes to tell the two collections apart; G gets a gradient through it."""
@@ -174,9 +211,9 @@ def test_translators_learn_against_patches(method, monkeypatch):
         lost.append(sum(value.item() for name, value in logs.items() if name.startswith("D")))
     assert sum(lost[-4:]) < 0.8 * sum(lost[:4])
 
-    write = dataclasses.replace(config, size=16)
+    small = dataclasses.replace(config, size=16)
     with pytest.raises(UserError, match="--discriminator projected needs --size 32 or more, not 16"):
-        method(write, INFO)
+        method(small, INFO)
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     with pytest.raises(UserError, match="needs two packages: .*--discriminator plain"):
         method(config, INFO).optimizers()

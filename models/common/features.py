@@ -23,7 +23,7 @@ class Content:
             self.net = {"vgg19": vgg19, "efficientnet": efficientnet}[kind]().eval().requires_grad_(False)
 
     def __call__(self, made: Tensor, real: Tensor) -> Tensor:
-        """Both [B, 1 or 3, H, W] in [-1, 1].
+        """Both [B, 1, 3 or 4, H, W] in [-1, 1].
 
         EfficientNet looks from a place drawn anew: it halves the size three times, and where its grid always
         meets the sub-pixels of an enlarged picture alike, dots that it overlooks are what a network learns.
@@ -44,18 +44,22 @@ class Content:
         return torch.stack(losses).mean()
 
     def features(self, x: Tensor) -> list[Tensor]:
-        x = x.expand(-1, 3, -1, -1)
+        x = three(x)
         if self.kind == "vgg19":
             mean, std = x.new_tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
             return [self.net(((x + 1) / 2 - mean) / std)]
-        x = (127.5 * x + 0.5) / 128  # (grey level - 127) / 128
-        found = []
+        x, found = (127.5 * x + 0.5) / 128, []  # (grey level - 127) / 128
         x = self.net._swish(self.net._bn0(self.net._conv_stem(x)))
         for i, block in enumerate(self.net._blocks[:5]):  # at 1/2, 1/4 and 1/8 of the size
             x = block(x)
             if i in (0, 2, 4):
                 found.append(x)
         return found
+
+
+def three(x: Tensor) -> Tensor:
+    """Pictures [B, 1, 3 or 4, H, W] in [-1, 1] as [B, 3, H, W]: grey as colour, alpha laid over mid-grey."""
+    return x[:, :3] * (x[:, 3:] + 1) / 2 if x.shape[1] == 4 else x.expand(-1, 3, -1, -1)
 
 
 def vgg19() -> nn.Module:

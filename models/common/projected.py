@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from models.common.features import efficientnet
+from models.common.features import efficientnet, three
 
 BLOCKS = {2: 24, 4: 40, 10: 112, 14: 192}  # last block of each size and its channels
 WIDTHS = (32, 64, 128, 256)  # of S_1 to S_4
@@ -41,8 +41,8 @@ class Eyes(nn.Module):
         self.eyes: list[nn.Module] = []
 
     def see(self, x: Tensor) -> list[Tensor]:
-        """Pictures [B, 1 or 3, H, W] in [-1, 1] to S_1, ...: [B, WIDTHS, H / 4, W / 4], ..., finest first."""
-        features = self.look(x.expand(-1, 3, -1, -1))
+        """Pictures [B, 1, 3 or 4, H, W] in [-1, 1] to S_1 [B, 32, H / 4, W / 4], S_2, ..., finest first."""
+        features = self.look(three(x))
         mixed = [F.conv2d(f, getattr(self, f"channels_{i}").to(f.dtype)) for i, f in enumerate(features)]
         for i in reversed(range(len(mixed) - 1)):
             coarse = F.conv2d(mixed[i + 1], getattr(self, f"scales_{i}").to(mixed[i].dtype), padding=1)
@@ -95,7 +95,7 @@ class Projected(Eyes):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures [B, 1 or 3, H, H] in [-1, 1] to [B, 4 SEEN, 4, 4]: SEEN of each S_l, finest first."""
+        """Pictures [B, 1, 3 or 4, H, H] in [-1, 1] to [B, 4 SEEN, 4, 4]: SEEN of each S_l, finest first."""
         if x.shape[-1] != self.size:
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=x.shape[-1] > self.size)
         return torch.cat([judge(s) for judge, s in zip(self.judges, self.see(x), strict=True)], 1)

@@ -25,13 +25,13 @@ OTHERS = 99  # captions of other pictures that the own one must beat
 
 
 class Judge(nn.Module):
-    """A text and a picture encoder with one common space."""
+    """A text and a picture encoder (sight: plain or imagenet) with one common space."""
 
-    def __init__(self, vocabulary: tuple[str, ...], colours: int = 3, width: int = 256):
+    def __init__(self, vocabulary: tuple[str, ...], colours: int = 3, width: int = 256, sight: str = "plain"):
         super().__init__()
-        self.words, self.colours, self.width = Words(tuple(vocabulary)), colours, width
+        self.words, self.colours, self.width, self.sight = Words(tuple(vocabulary)), colours, width, sight
         self.text = TextEncoder(len(vocabulary), width)
-        self.pairing = Pairing(colours, width)
+        self.pairing = Pairing(colours, width, sight)
 
     def forward(self, pictures: Tensor, captions: list[str]) -> Tensor:
         """The symmetric loss of pairs."""
@@ -74,7 +74,7 @@ def fit(judge: Judge, batch: Callable[[int], tuple[Tensor, list[str]]], steps: i
 def save(judge: Judge, path: Path) -> None:
     facts = dict(vocabulary=json.dumps(judge.words.vocabulary), colours=str(judge.colours))
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_tensors(judge.state_dict(), path, facts | {"width": str(judge.width)})
+    save_tensors(judge.state_dict(), path, facts | {"width": str(judge.width), "sight": judge.sight})
 
 
 def load(path: Path) -> Judge:
@@ -85,7 +85,8 @@ def load(path: Path) -> Judge:
         with safe_open(path, "pt") as file:
             facts = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        judge = Judge(tuple(json.loads(facts["vocabulary"])), int(facts["colours"]), int(facts["width"]))
+        widths, sight = (int(facts["colours"]), int(facts["width"])), facts.get("sight", "plain")
+        judge = Judge(tuple(json.loads(facts["vocabulary"])), *widths, sight)
         judge.load_state_dict(tensors)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is no judge ({str(error).splitlines()[0]}); train it again") from None

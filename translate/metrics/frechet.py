@@ -44,8 +44,22 @@ class EfficientNetLite0(nn.Module):
         self.eval().requires_grad_(False)
 
     def maps(self, x: Tensor) -> Tensor:
-        """[B, 1 or 3, H, W] in [-1, 1] to the last maps [B, 1280, H / 32, W / 32]."""
-        return self.net.extract_features((127.5 * x.expand(-1, 3, -1, -1) + 0.5) / 128)  # (grey - 127) / 128
+        """[B, 1, 3 or 4, H, W] in [-1, 1] to the last maps [B, 1280, H / 32, W / 32]."""
+        return self.depths(x)[-1]
+
+    def depths(self, x: Tensor) -> list[Tensor]:
+        """[B, 1, 3 or 4, H, W] in [-1, 1] to the maps at 1/4 to 1/32 of the size, and the last: [B, *, h, w].
+
+        They have 24, 40, 112, 192 and 1,280 channels. The fourth colour of four is alpha, over mid-grey.
+        """
+        x = x[:, :3] * (x[:, 3:] + 1) / 2 if x.shape[1] == 4 else x.expand(-1, 3, -1, -1)
+        x = (127.5 * x + 0.5) / 128  # (grey level - 127) / 128
+        x, found = self.net._swish(self.net._bn0(self.net._conv_stem(x))), []
+        for i, block in enumerate(self.net._blocks):
+            x = block(x)
+            if i in (2, 4, 10, 14):
+                found.append(x)
+        return [*found, self.net._swish(self.net._bn1(self.net._conv_head(x)))]
 
     def forward(self, x: Tensor) -> Tensor:
         """uint8 [B, 3, H, W] to [B, 1280]."""
