@@ -91,6 +91,7 @@ def matching(folder: Path, pictures, captions: list[str]) -> float | None:
     (hinge) otherwise.
     """
     import torch
+    import torch.nn.functional as F
 
     from translate import checkpoint
 
@@ -106,6 +107,8 @@ def matching(folder: Path, pictures, captions: list[str]) -> float | None:
     D = next((net for name in ("D", "D_2", "D_1") if (net := getattr(task, name, None))), None)
     if D is None:
         return None
+    if pictures.shape[-1] != config.size:
+        pictures = F.interpolate(pictures, (config.size, config.size), mode="bilinear", antialias=True)
     with torch.inference_mode():
         said = task.sentences(captions)
         seen = torch.cat([D(part) for part in pictures.split(32)])
