@@ -2,8 +2,8 @@
 
 sketch-to-emoji (outlines to OpenMoji): error to the truth and sharpness against it, beside copying the input
 and, with `--sketch-l1 RUN`, the same network trained on L1 alone. emoji-noto-twemoji (trained without pairs):
-the share of translations that a reader of styles takes for the target's, and the error to the partner that
-the model never saw; with `--no-cycle RUN`, a control without cycle loss beside it.
+the share of translations that a reader of styles takes for the target's, the error to the partner that the
+model never saw, a Frechet distance to the target's pictures; with `--no-cycle RUN`, a control beside it.
 """
 
 import json
@@ -85,6 +85,7 @@ def main(settings: Settings) -> None:
     from translate import machine
 
     machine.tune()
+    from translate.metrics import frechet
     from translate.metrics import reader as readers
 
     a, b = pictures(settings.data, "line", "openmoji")
@@ -98,16 +99,20 @@ def main(settings: Settings) -> None:
         shown = {"outline": a} | {k: v for k, v in made.items() if k != "copied"} | {"truth": b}
         sheet(shown, settings.sheets / "sketch-to-emoji.png")
 
-    reader = readers.load(settings.reader)
+    reader, (net, title) = readers.load(settings.reader), frechet.network("efficientnet-lite0")
+    print(f"\nFrechet distance: {title}")
     models = {"CycleGAN": settings.unpaired}
     if settings.no_cycle:
         models["without cycle loss"] = settings.no_cycle
     a, b = pictures(settings.data, "noto", "twemoji")
     unpaired = {}
     for direction, source, target, style in (("AtoB", a, b, "twemoji"), ("BtoA", b, a, "noto")):
+        truth = frechet.described(target.split(32), net)
         made = {"copied": source} | {k: translations(f, source, direction) for k, f in models.items()}
         rows = {
-            name: {f"read as {style}": reader.share(ours, "style", style)} | score(ours, target, source)
+            name: {f"read as {style}": reader.share(ours, "style", style)}
+            | score(ours, target, source)
+            | {"Frechet distance": frechet.frechet(frechet.described(ours.split(32), net), truth).value}
             for name, ours in (made | {"truth": target}).items()
         }
         title = "Noto to Twemoji" if direction == "AtoB" else "Twemoji to Noto"

@@ -152,8 +152,8 @@ class PhotographEncoder(nn.Module):
 
     That network, with its ImageNet weights, stays as it is and is no part of the module. Of five depths of it
     the means are taken, of the first four over the middle of the picture too (a flower's centre); a linear
-    layer learns. On `flowers.zip` its captions find 0.40 of 149 new photographs among 99 others, and against
-    `PictureEncoder` 0.19, after 1,000 and 1,500 updates of 64. Raises UserError where the network is missing.
+    layer learns. On `flowers.zip`, 1,000 updates of 64, captions find 0.34 of 149 new photographs among 99
+    others, and against `PictureEncoder` 0.21. Raises UserError where the network is missing.
     """
 
     def __init__(self, width: int = 256):
