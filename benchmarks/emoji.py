@@ -99,8 +99,8 @@ def main(settings: Settings) -> None:
         shown = {"outline": a} | {k: v for k, v in made.items() if k != "copied"} | {"truth": b}
         sheet(shown, settings.sheets / "sketch-to-emoji.png")
 
-    reader, (net, title) = readers.load(settings.reader), frechet.network("efficientnet-lite0")
-    print(f"\nFrechet distance: {title}")
+    reader, (net, features) = readers.load(settings.reader), frechet.network("efficientnet-lite0")
+    print(f"\nFrechet distance: {features}")
     models = {"CycleGAN": settings.unpaired}
     if settings.no_cycle:
         models["without cycle loss"] = settings.no_cycle

@@ -171,8 +171,7 @@ class PhotographEncoder(nn.Module):
         if x.shape[-1] != 128:
             x = F.interpolate(x, (128, 128), mode="bilinear", antialias=x.shape[-1] > 128)
         depths = self.eyes[0].to(x.device).depths(x)
-        middles = [d[..., d.shape[2] // 4 : -(d.shape[2] // 4), :] for d in depths[:-1]]
-        middles = [d[..., d.shape[3] // 4 : -(d.shape[3] // 4)] for d in middles]
+        middles = [d[..., (n := d.shape[-1] // 4) : -n, n:-n] for d in depths[:-1]]
         return self.out(torch.cat([part.float().mean((2, 3)) for part in (*depths, *middles)], 1))
 
 
