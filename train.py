@@ -15,8 +15,8 @@ def main() -> None:
     import torch
 
     import datasets
-    from translate import dry_run, loop
     from translate.task import DataInfo, find
+    from translate.training import dry_run, loop
 
     task_class = find(name)
     config = task_class.Config(**vars(config))

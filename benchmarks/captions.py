@@ -93,7 +93,7 @@ def matching(folder: Path, pictures, captions: list[str]) -> float | None:
     import torch
     import torch.nn.functional as F
 
-    from translate import checkpoint
+    from translate.training import checkpoint
 
     states = checkpoint.states(folder)
     if not states:
@@ -125,11 +125,11 @@ def main(settings: Settings) -> None:
     import torch
 
     from translate import figures
-    from translate.catalog import locate
+    from translate.inference.catalog import locate
+    from translate.inference.pipeline import Pipeline
     from translate.metrics import captions as metric
     from translate.metrics import frechet
     from translate.metrics import reader as readers
-    from translate.pipeline import Pipeline
 
     pipelines = {Path(name).name: Pipeline.from_pretrained(locate(name)) for name in settings.models}
     size = max(pipeline.task.config.size for pipeline in pipelines.values())

@@ -44,7 +44,7 @@ def translations(model: Path, inputs, direction: str = "AtoB"):
     """What the model makes of [N, 3, H, W], in float32."""
     import torch
 
-    from translate.checkpoint import read_model
+    from translate.training.checkpoint import read_model
 
     task = read_model(model)
     with torch.inference_mode():

@@ -55,22 +55,22 @@ def measure(case: str, way: str, runs: int) -> dict:
     bf16 = way.endswith("bf16")
     x = torch.rand(1, 3, 256, 256) * 2 - 1
     if way.startswith("OpenVINO"):
-        from translate.engines import OpenVINO
+        from translate.inference.engines import OpenVINO
 
         compiled = OpenVINO(task, bf16)
 
         def run():
             return compiled(x, "AtoB")
     elif way.startswith("plain"):
-        from models import pix2pix
         from models.common import layers
+        from models.translation import pix2pix
 
         layers.leaving, pix2pix.packed = lambda: True, lambda features: features
 
         def run():
             return task.generate(x)
     elif way == "built in, bf16":
-        from translate.engines import Packed
+        from translate.inference.engines import Packed
 
         packed = Packed(task)
 
@@ -98,8 +98,8 @@ def photograph() -> dict:
     machine.tune()
     import torch
 
-    from translate.images import Picture
-    from translate.pipeline import Pipeline
+    from translate.inference.images import Picture
+    from translate.inference.pipeline import Pipeline
 
     pipeline = Pipeline(build("cyclegan"), bf16=True)
     picture = Picture(tensor=torch.rand(1, 3, 3000, 4000) * 2 - 1)

@@ -46,9 +46,9 @@ def pairs(data: str, scale: int):
 def scores(settings: Settings) -> dict[str, list]:
     """Prints a row for each way to enlarge; returns their pictures [1, 3, H, W] in [-1, 1]."""
     from datasets.lowres import imresize, valued
-    from translate.images import Picture
+    from translate.inference.images import Picture
+    from translate.inference.pipeline import Pipeline
     from translate.metrics import enlarged
-    from translate.pipeline import Pipeline
 
     found = pairs(settings.data, 4)
     truths = [valued(high)[None] for _, high in found]
@@ -100,9 +100,9 @@ def latency(model: str, way: str) -> dict:
     from torch.utils.flop_counter import FlopCounterMode
 
     from benchmarks.training import convolution_limit
-    from translate.catalog import locate
-    from translate.checkpoint import read_model
-    from translate.engines import OpenVINO, Packed
+    from translate.inference.catalog import locate
+    from translate.inference.engines import OpenVINO, Packed
+    from translate.training.checkpoint import read_model
 
     task = read_model(locate(model)).requires_grad_(False)
     bf16 = way.endswith("bf16")
@@ -130,9 +130,9 @@ def photograph(model: str) -> dict:
     machine.tune()
     import torch
 
-    from translate import images
-    from translate.images import Picture
-    from translate.pipeline import Pipeline
+    from translate.inference import images
+    from translate.inference.images import Picture
+    from translate.inference.pipeline import Pipeline
 
     pipeline = Pipeline.from_pretrained(model)
     picture = Picture(tensor=torch.rand(1, 3, 30, 40).repeat(1, 1, 100, 100) * 2 - 1)

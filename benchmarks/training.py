@@ -79,7 +79,7 @@ def work(kind: str, config) -> tuple[dict, dict]:
 
     if kind == "captions":
         import datasets
-        from translate.stream import collate
+        from translate.training.stream import collate
 
         data = datasets.load(kind, "birds:64", size=config.size)
         samples = [data.sample(i, torch.Generator().manual_seed(i)) for i in range(config.batch_size)]
@@ -98,9 +98,9 @@ def measure(name: str, precision: str, steps: int) -> dict:
     from accelerate import Accelerator
     from torch.utils.flop_counter import FlopCounterMode
 
-    from translate.loop import Update, precision_of
-    from translate.stream import to_device
     from translate.task import DataInfo, find
+    from translate.training.loop import Update, precision_of
+    from translate.training.stream import to_device
 
     task_name, options, gflop = CASES[name]
     task_class = find(task_name)

@@ -43,9 +43,9 @@ def main(settings: Settings) -> None:
     import torch
 
     from translate import figures
-    from translate.catalog import locate
-    from translate.checkpoint import read_model
+    from translate.inference.catalog import locate
     from translate.metrics import frechet
+    from translate.training.checkpoint import read_model
 
     net, title = frechet.network(settings.features)
     train, test = (sides(settings.data, split, settings.size) for split in ("train", "test"))

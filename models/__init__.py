@@ -1,1 +1,1 @@
-"""The methods: one file, one paper, one `--task`."""
+"""The methods: one file, one paper, one `--task`; rooms of kin, and `common`, what three or more share."""

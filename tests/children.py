@@ -37,8 +37,8 @@ def serve() -> None:
 
     import datasets.paired
     import datasets.unpaired  # noqa: F401
-    from models import cyclegan, pix2pix  # noqa: F401
-    from translate import loop  # noqa: F401
+    from models.translation import cyclegan, pix2pix  # noqa: F401
+    from translate.training import loop  # noqa: F401
 
     for line in sys.stdin:
         job = json.loads(line)

@@ -65,7 +65,7 @@ def build(task_class: type, dataset, config=None):
 @pytest.fixture
 def learn(tmp_path):
     """learn(task class, dataset, **settings): the task after `train`; its folder is `task.config.output`."""
-    from translate.loop import train
+    from translate.training.loop import train
 
     def learn(task_class, dataset, previews=None, **settings):
         quiet = {"output": tmp_path / "run", "preview_every": 0, "mixed_precision": "no"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from translate.config import home
 from translate.task import names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +23,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def imported(path: Path, everywhere: bool = True) -> set[str]:
-    """Dotted names a file imports (or only at once): `from models import pix2pix` is models.pix2pix."""
+    """Dotted names a file imports (or only at once): `from models.gan import dcgan` is models.gan.dcgan."""
     found = set()
     for node in ast.walk(tree(path)) if everywhere else tree(path).body:
         if isinstance(node, ast.Import):
@@ -60,15 +61,19 @@ def test_models_common_imports_nothing_of_ours():
 def test_a_method_imports_what_methods_may(task):
     """The common layers, the Task and Config it is made of, and the methods its paper builds on."""
     allowed = ("models.common.", "translate.task.", "translate.config.", "translate.text.")
-    others = {f"models.{name}" for name in names() if name != task}
-    for name in of_ours(ROOT / "models" / f"{task}.py"):
-        assert name.startswith(allowed) or name in {"models.common", *others}, f"{task} imports {name}"
+    others = {f"models.{home(name).parent.name}.{name}" for name in names() if name != task}
+    for name in of_ours(home(task)):
+        assert name.startswith((*allowed, *others)) or name == "models.common", f"{task} imports {name}"
+
+
+def test_names_of_methods_are_unique():
+    assert len(set(names())) == len(names())
 
 
 def test_methods_do_not_import_each_other_in_circles():
     graph = {}
     for task in names():
-        used = {name.split(".")[1] for name in of_ours(ROOT / "models" / f"{task}.py") if "models." in name}
+        used = {name.split(".")[2] for name in of_ours(home(task)) if name.startswith("models.")}
         graph[task] = used & set(names())
 
     def ancestors(task: str, path: tuple[str, ...] = ()) -> None:
@@ -124,7 +129,7 @@ def test_programs_methods_and_steps_are_short():
     for path in SOURCES:
         assert len(path.read_text().splitlines()) < 400, path
     for task in names():
-        path = ROOT / "models" / f"{task}.py"
+        path = home(task)
         assert len(path.read_text().splitlines()) < 300, path
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.FunctionDef) and node.name == "step":
@@ -133,9 +138,7 @@ def test_programs_methods_and_steps_are_short():
 
 @pytest.mark.parametrize("task", names())
 def test_methods_name_their_paper_first(task):
-    text = ast.get_docstring(tree(ROOT / "models" / f"{task}.py")) or ""
+    text = ast.get_docstring(tree(home(task))) or ""
     assert re.search(r"\d{4}.*arXiv|arXiv.*\d{4}|\d{4}\)", text.split("\n")[0]), text.split("\n")[0]
-    order = [
-        node.name for node in tree(ROOT / "models" / f"{task}.py").body if isinstance(node, ast.ClassDef)
-    ]
+    order = [node.name for node in tree(home(task)).body if isinstance(node, ast.ClassDef)]
     assert order.index("Config") == len(order) - 2, "networks, then Config, then the Task"

@@ -12,9 +12,9 @@ from PIL import Image
 import datasets
 from tests.test_browser import address, browser, page  # noqa: F401
 from tests.test_page import model
-from translate.checkpoint import write_model
 from translate.config import UserError
 from translate.task import DataInfo, find
+from translate.training.checkpoint import write_model
 
 LECTURE = "This bird is completely red with black wings and pointy beak"
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from translate import __main__, catalog, sixteen
-from translate.checkpoint import write_model
+from translate import __main__
 from translate.cli import exit_code
+from translate.inference import catalog, sixteen
 from translate.task import DataInfo, find
+from translate.training.checkpoint import write_model
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -214,7 +215,7 @@ def test_data_reports_and_writes_a_contact_sheet(run, tmp_path):
 
 
 def test_ctrl_c_is_one_line(run, tmp_path, monkeypatch):
-    from translate.pipeline import Pipeline
+    from translate.inference.pipeline import Pipeline
 
     for i in range(3):
         picture(tmp_path / "in" / f"{i}.png")

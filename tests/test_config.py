@@ -92,13 +92,15 @@ def test_the_quick_config_is_the_methods_own(task):
 def test_a_config_may_build_on_another_and_use_a_constant(tmp_path, monkeypatch):
     monkeypatch.setattr("translate.config.METHODS", tmp_path)
     head = "import torch\nfrom dataclasses import dataclass\n"
-    (tmp_path / "first.py").write_text(
+    room = tmp_path / "gan"
+    room.mkdir()
+    (room / "first.py").write_text(
         f"{head}from translate.config import RunConfig\nWIDTH = 5\n"
         "@dataclass(frozen=True, kw_only=True)\nclass Config(RunConfig):\n    '''First (2017)'''\n\n"
         "    width: int = WIDTH  # of a layer\n    steps: int = 7  # seven days\n"
     )
-    (tmp_path / "second.py").write_text(
-        f"{head}from models import first\n"
+    (room / "second.py").write_text(
+        f"{head}from models.gan import first\n"
         "@dataclass(frozen=True, kw_only=True)\nclass Config(first.Config):\n    '''Second (2018)'''\n\n"
         "    width: int = 6\n    depth: int = 2  # layers\n"
     )

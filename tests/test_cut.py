@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from models.cut import CUT, patch_nce
+from models.translation.cut import CUT, patch_nce
 from tests.test_methods import INFO, losses_of, pair
 from translate.task import UserError
 

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 
 import datasets
-from models.cvae_gan import CVAEGAN, Discriminator, Encoder, Generator
+from models.text.cvae_gan import CVAEGAN, Discriminator, Encoder, Generator
 from tests.conftest import build
 from translate.config import UserError
-from translate.stream import collate
+from translate.training.stream import collate
 
 BIRDS = datasets.load("captions", "birds:8", size=32)
 TEXT, VAE, GAME = 0, 1, 2  # updates of tiny()

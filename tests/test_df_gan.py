@@ -8,15 +8,15 @@ import torch.nn.functional as F
 from PIL import Image
 
 import datasets
-from models.df_gan import DFGAN, Affine, Discriminator, DownBlock, Generator, UpBlock
+from models.text.df_gan import DFGAN, Affine, Discriminator, DownBlock, Generator, UpBlock
 from tests.conftest import build
 from translate.__main__ import text as text_command
-from translate.checkpoint import write_model
 from translate.config import UserError
-from translate.pipeline import Pipeline
-from translate.stream import collate
+from translate.inference.pipeline import Pipeline
 from translate.task import DataInfo
 from translate.text import shifted
+from translate.training.checkpoint import write_model
+from translate.training.stream import collate
 
 BIRDS = datasets.load("captions", "birds:8", size=32)
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.children import ROOT, weights
-from translate import checkpoint
+from translate.training import checkpoint
 
 
 def launch(*args, **environment) -> subprocess.Popen:

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 
 import datasets
-from models.dit import SIDE, Decoder, DiT, Encoder
+from models.text.dit import SIDE, Decoder, DiT, Encoder
 from tests.conftest import build
 from tests.test_loop import Alone
 from translate.config import UserError
-from translate.loop import Update
-from translate.pipeline import Pipeline
-from translate.stream import collate
+from translate.inference.pipeline import Pipeline
+from translate.training.loop import Update
+from translate.training.stream import collate
 
 BIRDS = datasets.load("captions", "birds:8", size=32)
 TEXT, LATENTS, FLOW, DECODER = 0, 1, 2, 6  # updates of tiny()

@@ -10,8 +10,8 @@ from PIL import Image
 from tests.test_pipeline import folder  # noqa: F401  the fixture of small models
 from translate.__main__ import export
 from translate.config import UserError
-from translate.engines import Packed
-from translate.pipeline import Pipeline
+from translate.inference.engines import Packed
+from translate.inference.pipeline import Pipeline
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from PIL import Image
 
 from tests.test_browser import address, browser, page  # noqa: F401
 from tests.test_page import model, photo
-from translate.checkpoint import write_model
 from translate.config import UserError
 from translate.task import DataInfo, find
+from translate.training.checkpoint import write_model
 
 
 def enlarger(folder, scale, look=None):
@@ -119,7 +119,7 @@ def test_mistakes_are_sentences(shelf, tmp_path, monkeypatch):
         enhance.enhance(shelf, "photo-x4", None)
     with pytest.raises(UserError, match="--task srgan"):
         enhance.enhance(shelf, None, str(photo(tmp_path / "a.png")))
-    monkeypatch.setattr("translate.pipeline.LARGEST", 1000)
+    monkeypatch.setattr("translate.inference.pipeline.LARGEST", 1000)
     with pytest.raises(UserError, match="a.png: 90 × 60 px enlarged 4 times .* give a smaller picture"):
         enhance.forecast(shelf, "photo-x4", str(tmp_path / "a.png"))
     (tmp_path / "text.png").write_text("This is no picture.")

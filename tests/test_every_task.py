@@ -11,11 +11,11 @@ from PIL import Image
 import datasets
 from tests.children import weights
 from tests.conftest import build
-from translate import checkpoint
 from translate.config import from_json, to_json
-from translate.loop import Update
-from translate.record import preview_batch
 from translate.task import find, names
+from translate.training import checkpoint
+from translate.training.loop import Update
+from translate.training.record import preview_batch
 
 every_task = pytest.mark.parametrize("name", names())
 
@@ -116,7 +116,7 @@ def test_output_has_the_shape_and_range_of_pictures(name):
 @every_task
 def test_the_pipeline_serves_it(name, tmp_path):
     """Written, read back and used: the same pictures as from the trained task, from the same seed."""
-    from translate.pipeline import Pipeline
+    from translate.inference.pipeline import Pipeline
 
     task = build(find(name), birds(find(name))).eval()
     checkpoint.write_model(tmp_path / "model", task, steps=7, images=21)

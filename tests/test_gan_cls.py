@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 import datasets
-from models.gan_cls import GANCLS, Discriminator, Generator, told_apart
+from models.text.gan_cls import GANCLS, Discriminator, Generator, told_apart
 from tests.conftest import build
-from translate.stream import collate
+from translate.training.stream import collate
 
 BIRDS = datasets.load("captions", "birds:8", size=16)
 

@@ -1,4 +1,4 @@
-"""translate.images: real files in, real files out."""
+"""translate.inference.images: real files in, real files out."""
 
 import io
 import struct
@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from translate import images, sixteen
 from translate.config import UserError
+from translate.inference import images, sixteen
 
 
 def ramp(height, width, channels, dtype):

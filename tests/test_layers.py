@@ -15,8 +15,8 @@ from models.common.layers import (
 )
 from models.common.muon import Muon
 from models.common.pool import Pool
-from translate import checkpoint
 from translate.task import UserError
+from translate.training import checkpoint
 
 
 def test_instance_norm_is_the_formula():

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.test_browser import address, browser, page  # noqa: F401
 from tests.test_caption import LECTURE
 from tests.test_page import model
-from translate.catalog import HERE
+from translate.inference.catalog import HERE
 
 BIRDS = HERE / "pretrained" / "birds"
 pytestmark = pytest.mark.skipif(not BIRDS.exists(), reason="no model of birds is shipped")

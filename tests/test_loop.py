@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from models.cyclegan import CycleGAN
-from models.pix2pix import Pix2Pix
+from models.translation.cyclegan import CycleGAN
+from models.translation.pix2pix import Pix2Pix
 from tests.conftest import World, build
-from translate import checkpoint
 from translate.config import RunConfig, UserError
-from translate.loop import NonFinite, Update, train
-from translate.record import preview_batch
-from translate.stream import Stream
 from translate.task import Task
+from translate.training import checkpoint
+from translate.training.loop import NonFinite, Update, train
+from translate.training.record import preview_batch
+from translate.training.stream import Stream
 
 
 class Alone:

@@ -6,8 +6,10 @@ import math
 import pytest
 import torch
 
-from models import cyclegan, dcgan, pix2pix, vae
 from models.common import objectives
+from models.gan import dcgan
+from models.latent import vae
+from models.translation import cyclegan, pix2pix
 from translate.task import DataInfo, UserError
 
 INFO = DataInfo(kind="", name="test", count=1, channels={"a": 3, "b": 3, "image": 3})
@@ -155,7 +157,7 @@ def test_sizes_the_generator_cannot_take_are_refused(task_class):
 
 def test_pix2pix_learns():
     """Four pairs of smooth pictures are learned by heart: the L1 error falls to less than a third."""
-    from translate.loop import Update
+    from translate.training.loop import Update
 
     class Alone:
         num_processes, device = 1, torch.device("cpu")

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from translate import images, sixteen
-from translate.checkpoint import write_model
 from translate.config import UserError
+from translate.inference import images, sixteen
 from translate.task import DataInfo, find
+from translate.training.checkpoint import write_model
 
 ROOT = Path(__file__).resolve().parent.parent
 PALETTE = {"ground": "#0000de", "wall": "#0030ff", "window": "#037fff"}

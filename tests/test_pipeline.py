@@ -1,4 +1,4 @@
-"""translate.pipeline, .catalog and .tiling on real (tiny) model folders."""
+"""translate.inference.pipeline, .catalog and .tiling on real (tiny) model folders."""
 
 import dataclasses
 import json
@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 
 from tests.conftest import World
-from translate import images, sixteen, tiling
-from translate.catalog import Entry, entries, locate
-from translate.checkpoint import write_model
 from translate.config import UserError
-from translate.pipeline import Pipeline, pad, reflect
-from translate.record import preview_batch
+from translate.inference import images, sixteen, tiling
+from translate.inference.catalog import Entry, entries, locate
+from translate.inference.pipeline import Pipeline, pad, reflect
 from translate.task import DataInfo, find
+from translate.training.checkpoint import write_model
+from translate.training.record import preview_batch
 
 
 def model(folder, task="pix2pix", a=3, b=3, kind="paired", **settings):
@@ -166,7 +166,7 @@ def test_work_size(folder):
 
 @pytest.mark.parametrize(("measured", "fast"), [(39.9, False), (40.1, True)])
 def test_bf16_needs_40_decibels(measured, fast, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("translate.pipeline.bf16_is_fast", lambda device: True)
+    monkeypatch.setattr("translate.inference.pipeline.bf16_is_fast", lambda device: True)
     model(tmp_path / "run")
     facts = json.loads((tmp_path / "run" / "config.json").read_text())
     (tmp_path / "run" / "config.json").write_text(json.dumps(facts | {"bf16_psnr": measured}))

@@ -1,8 +1,8 @@
-"""translate.processes: when a run saves."""
+"""translate.training.processes: when a run saves."""
 
 from accelerate import Accelerator
 
-from translate import processes
+from translate.training import processes
 
 
 def test_the_first_minutes_are_saved_more_often(monkeypatch):

@@ -11,15 +11,15 @@ import datasets
 from models.common import projected
 from models.common.features import Content, faster
 from models.common.projected import SEEN, Patches, Projected
-from models.cut import CUT
-from models.cyclegan import CycleGAN
-from models.df_gan import DFGAN
+from models.text.df_gan import DFGAN
+from models.translation.cut import CUT
+from models.translation.cyclegan import CycleGAN
 from tests.test_methods import INFO, pair
-from translate.checkpoint import read_model, write_model
 from translate.config import UserError
-from translate.stream import collate
 from translate.task import DataInfo
 from translate.text import shifted
+from translate.training.checkpoint import read_model, write_model
+from translate.training.stream import collate
 
 BIRDS = datasets.load("captions", "birds:8", size=32)
 

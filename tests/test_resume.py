@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.children import weights
-from translate import checkpoint
+from translate.training import checkpoint
 
 STEPS = 60
 

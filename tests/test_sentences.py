@@ -8,13 +8,13 @@ import torch
 
 import datasets
 import train
-from models.gan_cls import GANCLS
-from translate.checkpoint import read_model
+from models.text.gan_cls import GANCLS
 from translate.cli import exit_code
 from translate.config import UserError
-from translate.pipeline import Pipeline
+from translate.inference.pipeline import Pipeline
 from translate.sentences import Frozen, Kept
 from translate.task import DataInfo
+from translate.training.checkpoint import read_model
 
 TOLD = ["a red bird", "a small blue bird with a long tail", "a red bird"]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "red", "bird", "small", "blue", "with", "long", "tail"]

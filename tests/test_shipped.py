@@ -10,11 +10,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from datasets.sources import open_source
-from translate import images
-from translate.catalog import HERE, entries
+from translate.inference import images
+from translate.inference.catalog import HERE, entries
+from translate.inference.pipeline import Pipeline
 from translate.metrics import enlarged
 from translate.metrics import reader as readers
-from translate.pipeline import Pipeline
 from translate.task import find
 
 DATA = HERE.parent / "shared" / "data"

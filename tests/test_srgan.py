@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 import datasets
-from models.srgan import SRGAN, Config, Discriminator, SRResNet
+from models.translation.srgan import SRGAN, Config, Discriminator, SRResNet
 from tests.conftest import build
-from translate import images
 from translate.config import UserError
-from translate.pipeline import Pipeline
+from translate.inference import images
+from translate.inference.pipeline import Pipeline
 
 BIRDS = datasets.load("lowres", "birds:8", size=32)
 

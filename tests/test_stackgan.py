@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 
 import datasets
-from models.gan_cls import told_apart
-from models.stackgan import Augmentation, StackGAN, StageI, StageII
+from models.text.gan_cls import told_apart
+from models.text.stackgan import Augmentation, StackGAN, StageI, StageII
 from tests.conftest import build
-from translate.checkpoint import read_model, write_model
 from translate.config import UserError
-from translate.stream import collate
+from translate.training.checkpoint import read_model, write_model
+from translate.training.stream import collate
 
 BIRDS = datasets.load("captions", "birds:8", size=32)
 

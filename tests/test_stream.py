@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.conftest import World
-from translate.stream import Stream, collate
+from translate.training.stream import Stream, collate
 
 
 def files_of(batches) -> list[str]:

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import datasets
-from models.df_gan import DFGAN
-from models.gan_cls import GANCLS
-from models.stackgan import StackGAN
+from models.text.df_gan import DFGAN
+from models.text.gan_cls import GANCLS
+from models.text.stackgan import StackGAN
 from tests.conftest import build
 from translate.config import UserError
-from translate.stream import collate
 from translate.text import Pairing, TextEncoder
+from translate.training.stream import collate
 
 BIRDS = datasets.load("captions", "birds:16", size=32)
 METHODS = (GANCLS, StackGAN, DFGAN)

@@ -1,10 +1,10 @@
-"""translate.update in a step: what comes after an update."""
+"""translate.training.update in a step: what comes after an update."""
 
 import pytest
 import torch
 
 from tests.test_loop import Alone, Slope
-from translate.loop import Update
+from translate.training.loop import Update
 
 
 def test_what_comes_after_an_update_in_a_step_sees_the_moved_weights():

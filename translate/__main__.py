@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from translate.catalog import HERE, entries, locate, roots
 from translate.cli import exit_code
 from translate.config import UserError, nearest
-from translate.files import FORMATS, plan, write
+from translate.inference.catalog import HERE, entries, locate, roots
+from translate.inference.files import FORMATS, plan, write
 
 
 def image(
@@ -54,8 +54,8 @@ def image(
     machine.tune()
     from tqdm import tqdm
 
-    from translate import images
-    from translate.pipeline import Pipeline
+    from translate.inference import images
+    from translate.inference.pipeline import Pipeline
 
     pipeline = Pipeline.from_pretrained(folder, device, precision, engine)
     pipeline.check("image", direction)
@@ -121,8 +121,8 @@ def sample(
     from translate import machine
 
     machine.tune()
-    from translate import images
-    from translate.pipeline import Pipeline
+    from translate.inference import images
+    from translate.inference.pipeline import Pipeline
 
     pipeline = Pipeline.from_pretrained(folder, device, precision)
     tensors = [picture.tensor for picture in pipeline.sample(count, seed=seed)]
@@ -179,8 +179,8 @@ def text(
     machine.tune()
     from tqdm import tqdm
 
-    from translate import images
-    from translate.pipeline import Pipeline
+    from translate.inference import images
+    from translate.inference.pipeline import Pipeline
 
     pipeline = Pipeline.from_pretrained(folder, device, precision)
     tensors = []
@@ -252,8 +252,8 @@ def export(*, model: str, output: str, direction: str = "AtoB", overwrite: bool 
         raise UserError(f"{target} exists; --overwrite replaces it")
     folder = locate(model)
 
-    from translate.export import to_onnx
-    from translate.pipeline import Pipeline
+    from translate.inference.export import to_onnx
+    from translate.inference.pipeline import Pipeline
 
     pipeline = Pipeline.from_pretrained(folder, "cpu", "fp32")
     pipeline.check("image", direction)

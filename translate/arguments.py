@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated
 
 from translate.config import (
-    METHODS,
     RunConfig,
     UserError,
     check,
     config_class,
     described,
+    home,
     method_title,
     nearest,
     tasks,
@@ -228,4 +228,4 @@ def overview() -> str:
 
 def summary(task: str) -> str:
     """First line of a method's docstring."""
-    return (ast.get_docstring(ast.parse((METHODS / f"{task}.py").read_text())) or "").split("\n")[0]
+    return (ast.get_docstring(ast.parse(home(task).read_text())) or "").split("\n")[0]

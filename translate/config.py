@@ -1,7 +1,7 @@
 """Settings: one flat dataclass; every field is a flag, a JSON or YAML key and a line of --help.
 
 Nothing here imports torch, so `--help` and a mistyped flag are answered at once: the Config class of a method
-is read from the source of `models/<task>.py` and executed alone. The comment behind a field is its help text
+is read from the source of its file and executed alone. The comment behind a field is its help text
 (where a method gives a field another default, an addition to it); a line `# == Title ==` opens a group.
 """
 
@@ -96,8 +96,20 @@ class TextConfig(RunConfig):
 
 
 def tasks() -> list[str]:
-    """Names of the methods: the files of `models/`."""
-    return sorted(path.stem for path in METHODS.glob("*.py") if not path.stem.startswith("_"))
+    """Names of the methods: the files in the rooms of `models/`."""
+    return sorted(path.stem for path in files())
+
+
+def files() -> list[Path]:
+    """The methods' files: `models/<room>/<task>.py`, of every room but `common`."""
+    found = METHODS.glob("*/*.py")
+    return [path for path in found if path.parent.name != "common" and not path.stem.startswith("_")]
+
+
+def home(task: str) -> Path:
+    """The file of a method. Raises UserError, with the nearest name, where there is none."""
+    check_task(task)
+    return next(path for path in files() if path.stem == task)
 
 
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
@@ -115,12 +127,11 @@ def check_task(task: str) -> None:
 
 
 def config_class(task: str) -> type[RunConfig]:
-    """The Config of `models/<task>.py`, executed without the rest of the file and hence without torch.
+    """The Config of a method, executed without the rest of its file and hence without torch.
 
-    A Config may inherit from RunConfig or, after `from models import other`, from `other.Config`.
+    A Config may inherit from RunConfig or, after `from models.gan import other`, from `other.Config`.
     """
-    check_task(task)
-    source = (METHODS / f"{task}.py").read_text()
+    source = home(task).read_text()
     tree = ast.parse(source)
     namespace: dict = {"__name__": f"config of {task}"}
     declared = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Config")
@@ -129,7 +140,7 @@ def config_class(task: str) -> type[RunConfig]:
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module in PLAIN:
             body.append(node)
-        elif isinstance(node, ast.ImportFrom) and node.module == "models":
+        elif isinstance(node, ast.ImportFrom) and re.fullmatch(r"models\.\w+", node.module or ""):
             for name in node.names:
                 if (name.asname or name.name) in used:
                     other = types.SimpleNamespace(Config=config_class(name.name))

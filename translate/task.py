@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from translate.config import RunConfig, UserError, check_task, tasks
+from translate.config import RunConfig, UserError, home, tasks
 
 __all__ = ["DataInfo", "Task", "UserError", "find", "names"]
 
@@ -151,9 +151,8 @@ class Task(nn.Module):
 
 
 def find(name: str) -> type[Task]:
-    """Import `models/<name>.py` and return its Task. Raises UserError naming the nearest method."""
-    check_task(name)
-    module = importlib.import_module(f"models.{name}")
+    """Import the file of a method and return its Task. Raises UserError naming the nearest method."""
+    module = importlib.import_module(f"models.{home(name).parent.name}.{name}")
     return next(
         value
         for value in vars(module).values()

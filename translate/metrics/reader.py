@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from translate.checkpoint import save_tensors
 from translate.config import UserError
 from translate.machine import bf16_is_fast
+from translate.training.checkpoint import save_tensors
 
 
 class Reader(nn.Module):

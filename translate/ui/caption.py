@@ -11,10 +11,10 @@ import gradio as gr
 from PIL import Image
 
 from datasets.birds import PALETTE, attributes_in
-from translate import images
-from translate.catalog import Entry
 from translate.config import UserError
-from translate.images import Picture
+from translate.inference import images
+from translate.inference.catalog import Entry
+from translate.inference.images import Picture
 from translate.text import LONGEST, Reading
 from translate.ui.nearest import nearest
 from translate.ui.pictures import lay, write

@@ -3,9 +3,9 @@
 import gradio as gr
 from PIL import Image
 
-from translate import images
-from translate.catalog import Entry
 from translate.config import UserError
+from translate.inference import images
+from translate.inference.catalog import Entry
 from translate.ui import rectangles
 from translate.ui.pictures import lay
 

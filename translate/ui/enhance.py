@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from translate import images
-from translate.catalog import Entry
 from translate.config import UserError
-from translate.images import Picture
-from translate.pipeline import Pipeline, Progress
+from translate.inference import images
+from translate.inference.catalog import Entry
+from translate.inference.images import Picture
+from translate.inference.pipeline import Pipeline, Progress
 from translate.ui.pictures import lay, showable, write
 from translate.ui.shelf import Shelf, Stopped
 from translate.ui.translate import Made, is_picture, said, thumbnails, told

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from translate.catalog import Entry
+from translate.inference.catalog import Entry
 from translate.ui.shelf import Shelf
 from translate.ui.translate import about, is_picture, opened, told_card
 

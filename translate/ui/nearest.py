@@ -11,7 +11,7 @@ from torch import Tensor
 import datasets
 from datasets.base import DataError
 from translate.config import UserError
-from translate.pipeline import Pipeline, Progress
+from translate.inference.pipeline import Pipeline, Progress
 
 MOST = 4000  # training pictures looked through, evenly from all over the data
 SIDE = 16  # pixels, side of what is compared

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from translate import images
-from translate.images import Picture
+from translate.inference import images
+from translate.inference.images import Picture
 
 BROWSERS_SHOW = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif")
 SHOWN = 1600  # longer side of the pictures in the before/after slider

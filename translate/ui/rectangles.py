@@ -6,8 +6,8 @@ import re
 import gradio as gr
 from PIL import Image, ImageDraw
 
-from translate.catalog import Entry
 from translate.config import UserError
+from translate.inference.catalog import Entry
 from translate.ui.pictures import lay
 
 MOST = 2000  # rectangles in a plan

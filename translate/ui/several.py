@@ -9,10 +9,10 @@ from pathlib import Path
 
 import gradio as gr
 
-from translate import images
-from translate.catalog import Entry
 from translate.config import UserError
-from translate.images import Picture
+from translate.inference import images
+from translate.inference.catalog import Entry
+from translate.inference.images import Picture
 from translate.ui.pictures import lay, small
 from translate.ui.shelf import Shelf, Stopped
 from translate.ui.translate import choices, directions, said, told

@@ -4,9 +4,9 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from translate.catalog import Entry, entries, roots
 from translate.config import UserError
-from translate.pipeline import Pipeline
+from translate.inference.catalog import Entry, entries, roots
+from translate.inference.pipeline import Pipeline
 from translate.task import find
 
 LOADED = 3  # pipelines kept in memory

@@ -11,11 +11,11 @@ from pathlib import Path
 import gradio as gr
 from PIL import Image
 
-from translate import images
-from translate.catalog import HERE, Entry
 from translate.config import UserError
-from translate.images import Picture
-from translate.pipeline import Progress
+from translate.inference import images
+from translate.inference.catalog import HERE, Entry
+from translate.inference.images import Picture
+from translate.inference.pipeline import Progress
 from translate.task import find
 from translate.ui import drawing, rectangles
 from translate.ui.pictures import lay, showable, small, write

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from translate import checkpoint, figures
+from translate import figures
 from translate.config import RunConfig, UserError, nearest, to_json
-from translate.stream import collate, to_device
 from translate.task import Task
+from translate.training import checkpoint
+from translate.training.stream import collate, to_device
 
 
 def trackers(config: RunConfig) -> list[str] | None:

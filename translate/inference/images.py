@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from translate import sixteen
 from translate.config import UserError
+from translate.inference import sixteen
 
 MAX_BYTES = 512 << 20
 MAX_PIXELS = 128_000_000

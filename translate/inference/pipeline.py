@@ -12,14 +12,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from translate import images, tiling
-from translate.catalog import locate
-from translate.checkpoint import read_model
 from translate.config import UserError, nearest
-from translate.engines import OpenVINO, Packed
-from translate.images import Picture
+from translate.inference import images, tiling
+from translate.inference.catalog import locate
+from translate.inference.engines import OpenVINO, Packed
+from translate.inference.images import Picture
 from translate.machine import bf16_is_fast
 from translate.task import Task
+from translate.training.checkpoint import read_model
 
 Precision = Literal["auto", "fp32", "bf16"]
 Engine = Literal["torch", "openvino"]

@@ -70,7 +70,7 @@ def is_picture(path: Path, folder: Path, out: Path) -> bool:
 
 def write(target: Path, data: bytes) -> None:
     """Put the file in place at once. Raises UserError."""
-    from translate.checkpoint import replace_file
+    from translate.training.checkpoint import replace_file
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

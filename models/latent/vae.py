@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models import dcgan
+from models.gan import dcgan
 from translate.config import RunConfig
 from translate.task import DataInfo, Task
 

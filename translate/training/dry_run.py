@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from translate.config import RunConfig, to_json
-from translate.record import preview_batch
-from translate.stream import to_device
 from translate.task import Task
-from translate.update import precision_of
+from translate.training.record import preview_batch
+from translate.training.stream import to_device
+from translate.training.update import precision_of
 
 
 def describe(task: Task, dataset, config: RunConfig) -> str:

@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import pix2pix
 from models.common.projected import Projected
+from models.translation import pix2pix
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 from translate.text import FromText, shifted

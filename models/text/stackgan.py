@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import gan_cls
 from models.common.layers import init_normal
+from models.text import gan_cls
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 from translate.text import FromText

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from translate.config import UserError
-from translate.engines import Translation, require
+from translate.inference.engines import Translation, require
 from translate.task import Task
 
 CLOSE = 1e-3  # of the range -1 to 1: a fifth of a grey level

@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from translate import checkpoint, record
 from translate.config import RunConfig, UserError
-from translate.processes import gathered, stoppable, together
-from translate.record import Means
-from translate.resume import prepare, resume, save, start_from, telling
-from translate.stream import Stream, mix, to_device
 from translate.task import Task
-from translate.update import NonFinite, Update, precision_of
+from translate.training import checkpoint, record
+from translate.training.processes import gathered, stoppable, together
+from translate.training.record import Means
+from translate.training.resume import prepare, resume, save, start_from, telling
+from translate.training.stream import Stream, mix, to_device
+from translate.training.update import NonFinite, Update, precision_of
 
 __all__ = ["NonFinite", "Update", "precision_of", "train"]
 

@@ -5,10 +5,10 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from translate import checkpoint
 from translate.config import RunConfig, UserError, to_json
 from translate.task import Task
-from translate.update import Update
+from translate.training import checkpoint
+from translate.training.update import Update
 
 # Settings that may differ when a run is continued; all others belong to its result.
 FREE = {

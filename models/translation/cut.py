@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import pix2pix
 from models.common import objectives
 from models.common.layers import init_normal, together
+from models.translation import pix2pix
 from translate.config import Norm, Objective, Penalty, RunConfig
 from translate.task import DataInfo, Task, UserError
 

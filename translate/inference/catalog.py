@@ -7,7 +7,7 @@ from pathlib import Path
 
 from translate.config import UserError, nearest
 
-HERE = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parents[2]
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_FILES = ["config.json", "*.safetensors", "README.md", "*.png", "examples/*.jpg"]  # nothing that could run
 

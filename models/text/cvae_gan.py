@@ -23,7 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import df_gan, vae
+from models.latent import vae
+from models.text import df_gan
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 from translate.text import FromText

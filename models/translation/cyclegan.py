@@ -17,10 +17,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from models import pix2pix
 from models.common import objectives
 from models.common.layers import together
 from models.common.pool import Pool
+from models.translation import pix2pix
 from translate.config import Norm, Objective, Penalty, RunConfig, Translator
 from translate.task import DataInfo, Task, UserError
 

@@ -1,0 +1,1 @@
+"""Generators of pictures from noise, by games."""

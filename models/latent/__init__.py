@@ -1,0 +1,1 @@
+"""Auto-encoders and latent-variable models."""
