@@ -226,8 +226,15 @@ def test_dcgan_is_the_published_network_at_64():
     assert shapes == [(512, 4, 4), (256, 8, 8), (128, 16, 16), (64, 32, 32), (3, 64, 64)]
 
 
-@pytest.mark.parametrize("size", [6, 48, 100])
-def test_dcgan_and_vae_want_powers_of_two(size):
+@pytest.mark.parametrize("size", [6, 50, 100])
+def test_dcgan_and_vae_want_sizes_that_can_be_halved(size):
     for task in (dcgan.DCGAN, vae.VAE):
         with pytest.raises(UserError, match="power of two"):
             task(change(task.tiny(), size=size), INFO)
+
+
+@pytest.mark.parametrize("size", [8, 28, 48, 80])
+def test_dcgan_draws_and_judges_the_sizes_it_admits(size):
+    picture = dcgan.Generator(5, 2, size, 1)(torch.randn(2, 5))
+    assert picture.shape == (2, 1, size, size)
+    assert dcgan.Discriminator(1, 2, size, 3)(picture).shape == (2, 3, 1, 1)

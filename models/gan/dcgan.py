@@ -18,31 +18,35 @@ from translate.task import DataInfo, Task, UserError
 
 
 class Generator(nn.Module):
-    """z [B, d] to pictures [B, C, size, size] in [-1, 1]: project to 4x4, then double (figure 1)."""
+    """z [B, d] to pictures [B, C, size, size] in [-1, 1]: project to 4x4, then double (figure 1).
+
+    MNIST's 28 pixels begin at 7x7. `layers` end before the tanh.
+    """
 
     def __init__(self, d: int, channels: int, size: int, out: int):
         super().__init__()
-        doublings = (size // 4).bit_length() - 1
+        least, doublings = halved(size)
         widths = [channels * 2 ** (doublings - 1 - i) for i in range(doublings)]
-        layers = [nn.ConvTranspose2d(d, widths[0], 4, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(True)]
+        project = nn.ConvTranspose2d(d, widths[0], least, bias=False)
+        layers = [project, nn.BatchNorm2d(widths[0]), nn.ReLU(True)]
         for wide, narrow in zip(widths, widths[1:], strict=False):
             layers += [
                 nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(narrow),
                 nn.ReLU(True),
             ]
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], out, 4, 2, 1), nn.Tanh())
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], out, 4, 2, 1))
         init_normal(self)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z[:, :, None, None])
+        return self.layers(z[:, :, None, None]).tanh()
 
 
 class Discriminator(nn.Sequential):
-    """Pictures [B, C, size, size] to logits [B, outputs, 1, 1]: halve to 4x4, then one number."""
+    """Pictures [B, C, size, size] to logits [B, outputs, 1, 1]: halve to 4x4 or so, then one number."""
 
     def __init__(self, inputs: int, channels: int, size: int, outputs: int = 1):
-        halvings = (size // 4).bit_length() - 1
+        least, halvings = halved(size)
         layers: list[nn.Module] = [nn.Conv2d(inputs, channels, 4, 2, 1), nn.LeakyReLU(0.2, True)]
         for i in range(1, halvings):
             narrow, wide = channels * 2 ** (i - 1), channels * 2**i
@@ -51,21 +55,26 @@ class Discriminator(nn.Sequential):
                 nn.BatchNorm2d(wide),
                 nn.LeakyReLU(0.2, True),
             ]
-        super().__init__(*layers, nn.Conv2d(channels * 2 ** (halvings - 1), outputs, 4))
+        super().__init__(*layers, nn.Conv2d(channels * 2 ** (halvings - 1), outputs, least))
         init_normal(self)
 
 
-def check_size(size: int) -> None:
-    """Raises UserError unless `size` is 8, 16, 32, ..."""
-    if size < 8 or size & (size - 1):
-        raise UserError(f"--size {size} must be a power of two from 8 on, e.g. 64")
+def halved(size: int) -> tuple[int, int]:
+    """The side from 4 to 7 that is left after halving `size`, and how often: 28 is 7 twice doubled.
+
+    Raises UserError where `size` cannot be halved to there.
+    """
+    halvings = max(0, (size // 4).bit_length() - 1)
+    if halvings == 0 or size % 2**halvings:
+        raise UserError(f"--size {size} must be 4, 5, 6 or 7 times a power of two, e.g. 28, 32 or 64")
+    return size // 2**halvings, halvings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(RunConfig):
     """DCGAN (Radford et al. 2016)"""
 
-    size: int = 64  # a power of two
+    size: int = 64  # 4, 5, 6 or 7 times a power of two
     latent: int = 100  # dimensions of z
     channels: int = 64  # width beside the picture; the paper's figure 1 has 128, the authors' code 64
     objective: Objective = "non-saturating"  # the adversarial game
@@ -81,7 +90,6 @@ class DCGAN(Task):
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
-        check_size(config.size)
         self.noise_shape = (config.latent,)
         self.G = Generator(config.latent, config.channels, config.size, info.channels["image"])
         self.D = Discriminator(info.channels["image"], config.channels, config.size)

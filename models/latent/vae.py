@@ -29,7 +29,7 @@ def kl(mu: Tensor, log_var: Tensor) -> Tensor:
 class Config(RunConfig):
     """VAE (Kingma & Welling 2014)"""
 
-    size: int = 64  # a power of two
+    size: int = 64  # 4, 5, 6 or 7 times a power of two
     latent: int = 64  # dimensions of z
     channels: int = 32  # width of the convolutions beside the picture
     beta: float = 1.0  # weight of the KL term; above 1: β-VAE
@@ -44,7 +44,6 @@ class VAE(Task):
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
-        dcgan.check_size(config.size)
         self.noise_shape = (config.latent,)
         self.encoder = dcgan.Discriminator(
             info.channels["image"], config.channels, config.size, 2 * config.latent
