@@ -61,7 +61,8 @@ def test_help_of_a_task_shows_every_field_in_groups(task, capsys):
         title = line if line.endswith(" options") else title
         said[title] = f"{said.get(title, '')} {line}"
     method = list(said)[-1]
-    shared = ["Text options"] if find(task).data == "captions" else []
+    shared = [f"{group} options" for group in ("Text", "Game") if f"{group} options" in said]
+    assert ("Text options" in shared) == (find(task).data == "captions")
     assert list(said) == ["usage", "Data options", "Training options", "Output options", *shared, method]
     assert method.lower().startswith(task.split("_")[0])
     assert "--size INT" in said["Data options"] and "--steps INT" in said["Training options"]

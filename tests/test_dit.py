@@ -189,6 +189,12 @@ def test_the_way_between_two_captions_begins_and_ends_at_them(task):
     assert (way[1].tensor - way[0].tensor).abs().max() > 0.01 < (way[1].tensor - way[2].tensor).abs().max()
 
 
+def test_without_warmup_the_rate_is_there_at_once():
+    config = dataclasses.replace(DiT.tiny(), warmup=0)
+    task = build(DiT, BIRDS, config)
+    assert task.lr_scale(task.learned) == task.scheduled(0, task.drawing - task.learned) > 0
+
+
 def test_rates():
     """Each phase has its own; the schedule counts the flow alone, after its warmup."""
     c = dataclasses.replace(

@@ -171,7 +171,7 @@ def test_r1_smooths_projected_patches_too():
     torch.manual_seed(0)
     weights, batch, gradients = CUT(config, INFO).state_dict(), pair(config), {}
     for penalty in ("none", "r1"):
-        task = CUT(dataclasses.replace(config, penalty=penalty), INFO)
+        task = CUT(dataclasses.replace(config, penalty=(penalty,), lambda_penalty=1e4), INFO)
         task.load_state_dict(weights)
         task.optimizers()
 

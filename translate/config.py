@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 Objective = Literal["minimax", "non-saturating", "least-squares", "wasserstein", "hinge", "relativistic"]
-Penalty = Literal["none", "r1", "r2", "gradient"]
+Penalties = tuple[Literal["none", "r1", "r2", "gradient"], ...]
 Translator = Literal["unet256", "unet128", "resnet9", "resnet6"]
 Norm = Literal["instance", "batch", "none"]
 
@@ -93,6 +93,18 @@ class TextConfig(RunConfig):
     text_sight: Literal["plain", "imagenet"] = "plain"  # what it learns with; imagenet: by EfficientNet-lite0
     text_rate: float = 3e-4  # step size of those updates; 1e-3 starts ten times as slowly
     lambda_text: float = 0.0  # weight in G of that encoder's own loss (AttnGAN's DAMSM: 5 on birds); 0: off
+
+
+@dataclass(frozen=True, kw_only=True)
+class GameConfig(RunConfig):
+    """What methods with a discriminator D that sees pictures share."""
+
+    # == Game ==
+    objective: Objective = "non-saturating"  # the adversarial game
+    penalty: Penalties = ("none",)  # regularisers of D, one or several: r1, r2, gradient
+    lambda_penalty: float = 10.0  # their weight
+    penalty_every: int = 1  # updates between two penalties, which then weigh so much more; StyleGAN2 has 16
+    beta1: float = 0.5  # Adam's first moment
 
 
 def tasks() -> list[str]:
@@ -187,9 +199,10 @@ def check(config: RunConfig) -> None:
         **dict(
             log_every=1, preview_every=0, preview_count=1, color_jitter=0.0, strokes=0.0, clip=0.0, seed=0
         ),
+        **dict(penalty_every=1, lambda_penalty=0.0),
     }
     for name, least in at_least.items():
-        if not getattr(config, name) >= least:
+        if not getattr(config, name, least) >= least:
             flag, value = name.replace("_", "-"), getattr(config, name)
             raise UserError(f"--{flag} {value} is too small; the least is {least}")
     if not 0 <= config.ema < 1:
@@ -222,6 +235,7 @@ def from_json(config: type[RunConfig], values: dict) -> RunConfig:
     made = {}
     for name, value in values.items():
         kind = str(known[name].type)
-        value = tuple(value) if isinstance(value, list) else value
+        if "tuple" in kind and value is not None:  # one value where there may be several now
+            value = tuple(value) if isinstance(value, list) else (value,)
         made[name] = Path(value) if "Path" in kind and value is not None else value
     return config(**made)

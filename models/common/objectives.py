@@ -1,7 +1,8 @@
-"""Adversarial games and their regularisers. Everything is minimised; D returns logits of any shape, averaged.
+"""Adversarial games and their regularisers. All is minimised; D returns logits of any shape, averaged.
 
-Each game has `discriminate(real, fake)`, the loss of D, and `fool(fake, real)`, the loss of G. Write σ for
-the sigmoid and ζ(x) = log(1 + eˣ), so that -log σ(x) = ζ(-x) and -log(1 - σ(x)) = ζ(x).
+Each game has `discriminate(real, fake)`, the loss of D from its logits, and `fool(D, fake, real)`, the loss
+of G from D itself and pictures. Write σ for the sigmoid and ζ(x) = log(1 + eˣ), so that -log σ(x) = ζ(-x)
+and -log(1 - σ(x)) = ζ(x).
 """
 
 from collections.abc import Callable
@@ -10,36 +11,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from translate.config import GameConfig
+
+Critic = Callable[[Tensor], Tensor]  # D: pictures [B, C, H, W] to logits [B, ...]
+
 
 class Minimax:
     """Goodfellow et al. 2014 (arXiv 1406.2661), eq. 1: min_G max_D E log D(x) + E log(1 - D(G(z)))."""
 
-    pairs = False  # whether fool() needs D's answer to real pictures
-
     def discriminate(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.softplus(-real).mean() + F.softplus(fake).mean()
 
-    def fool(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return -F.softplus(fake).mean()  # E log(1 - D(G(z)))
+    def fool(self, D: Critic, fake: Tensor, real: Tensor) -> Tensor:
+        return -F.softplus(D(fake)).mean()  # E log(1 - D(G(z)))
 
 
 class NonSaturating(Minimax):
     """Goodfellow et al. 2014, section 3: G maximises log D(G(z)), whose gradient does not vanish early."""
 
-    def fool(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return F.softplus(-fake).mean()
+    def fool(self, D: Critic, fake: Tensor, real: Tensor) -> Tensor:
+        return F.softplus(-D(fake)).mean()
 
 
 class LeastSquares:
     """LSGAN, Mao et al. 2017 (arXiv 1611.04076), eq. 9, with labels 0 and 1 and without its factors 1/2."""
 
-    pairs = False
-
     def discriminate(self, real: Tensor, fake: Tensor) -> Tensor:
         return (real - 1).square().mean() + fake.square().mean()
 
-    def fool(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return (fake - 1).square().mean()
+    def fool(self, D: Critic, fake: Tensor, real: Tensor) -> Tensor:
+        return (D(fake) - 1).square().mean()
 
 
 class Wasserstein:
@@ -48,40 +49,35 @@ class Wasserstein:
     A lecture prints D's and G's losses as D(x) - D(G(z)) and D(G(z)): both are maximised there.
     """
 
-    pairs = False
-
     def discriminate(self, real: Tensor, fake: Tensor) -> Tensor:
         return fake.mean() - real.mean()
 
-    def fool(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return -fake.mean()
+    def fool(self, D: Critic, fake: Tensor, real: Tensor) -> Tensor:
+        return -D(fake).mean()
 
 
 class Hinge:
     """Lim & Ye 2017 (arXiv 1705.02894); Miyato et al. 2018 (arXiv 1802.05957), eqs. 16 and 17."""
 
-    pairs = False
-
     def discriminate(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
-    def fool(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return -fake.mean()
+    def fool(self, D: Critic, fake: Tensor, real: Tensor) -> Tensor:
+        return -D(fake).mean()
 
 
 class RelativisticPairing:
     """Jolicoeur-Martineau 2018 (arXiv 1807.00734), logistic: is this real picture more real than this fake?
 
-    Stable together with R1 and R2 (Huang et al. 2024, arXiv 2501.05441).
+    Stable together with R1 and R2 (Huang et al. 2024, arXiv 2501.05441): `--penalty r1 r2`.
     """
-
-    pairs = True
 
     def discriminate(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.softplus(fake - real).mean()
 
-    def fool(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return F.softplus(real - fake).mean()
+    def fool(self, D: Critic, fake: Tensor, real: Tensor) -> Tensor:
+        # Detached, not under no_grad: autocast would keep weights cast there, and D get no gradient of them.
+        return F.softplus(D(real).detach() - D(fake)).mean()
 
 
 GAMES = {
@@ -99,32 +95,48 @@ def game(name: str):
     return GAMES[name]()
 
 
-def input_gradient(D: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """∇ₓ Σ D(x), per picture flattened to [B, N]; float32, with a graph for the second derivative."""
-    with torch.autocast(x.device.type, enabled=False):
-        x = x.detach().float().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
-    return gradient.flatten(1)
+def input_gradient(D: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """∇ D̄ of each sample by all of D's inputs [B, ...], joined: [B, N], float32, with a graph for the second
+    derivative. D̄ is the mean of a sample's logits, as the games take it: of 900 patches, not their sum.
+    """
+    with torch.autocast(inputs[0].device.type, enabled=False):
+        inputs = tuple(x.detach().float().requires_grad_(True) for x in inputs)
+        means = D(*inputs).reshape(len(inputs[0]), -1).mean(1)
+        gradients = torch.autograd.grad(means.sum(), inputs, create_graph=True)
+    return torch.cat([gradient.flatten(1) for gradient in gradients], 1)
 
 
-def zero_centred(D: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """½ E ‖∇ₓ D(x)‖²: R1 on real and R2 on fake pictures (Mescheder et al. 2018, arXiv 1801.04406, eq. 9)."""
+def zero_centred(D: Critic, x: Tensor) -> Tensor:
+    """½ E ‖∇ₓ D̄(x)‖²: R1 on real and R2 on fake pictures (Mescheder et al. 2018, arXiv 1801.04406, eq. 9)."""
     return 0.5 * input_gradient(D, x).square().sum(1).mean()
 
 
-def one_centred(D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    """E (‖∇ D(x̂)‖ - 1)², x̂ uniform between real and fake (Gulrajani et al. 2017, arXiv 1704.00028, eq. 3)."""
+def one_centred(D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    """E (‖∇ D̄(x̂)‖ - 1)², x̂ uniform between real and fake (Gulrajani et al. 2017, arXiv 1704.00028, eq. 3)."""
     epsilon = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
     between = epsilon * real.detach().float() + (1 - epsilon) * fake.detach().float()
     return (input_gradient(D, between).norm(dim=1) - 1).square().mean()
 
 
-def penalty(name: str, D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    """The regulariser of D by name: `r1`, `r2`, `gradient`, or `none` (zero)."""
-    if name == "r1":
-        return zero_centred(D, real)
-    if name == "r2":
-        return zero_centred(D, fake)
-    if name == "gradient":
-        return one_centred(D, real, fake)
-    return torch.zeros((), device=real.device)
+def r1(D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    return zero_centred(D, real)
+
+
+def r2(D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    return zero_centred(D, fake)
+
+
+PENALTIES = {"r1": r1, "r2": r2, "gradient": one_centred}
+
+
+def regularise(D: Critic, real: Tensor, fake: Tensor, t: int, c: GameConfig) -> Tensor:
+    """What `--penalty` adds to the loss of D at update `t`: λ times the sum of the penalties chosen.
+
+    With `--penalty-every k` it comes every k updates, then k times as strong (lazy regularisation: Karras et
+    al. 2020, arXiv 1912.04958, appendix B). Both pictures [B, C, H, W]; zero where there is nothing to add.
+    """
+    chosen = [PENALTIES[name] for name in dict.fromkeys(c.penalty) if name != "none"]
+    if not chosen or t % c.penalty_every:
+        return torch.zeros((), device=real.device)
+    penalties = torch.stack([penalty(D, real, fake) for penalty in chosen])
+    return c.lambda_penalty * c.penalty_every * penalties.sum()

@@ -1,10 +1,13 @@
 """Discriminators that look through a network trained on ImageNet (Sauer et al. 2021, 2111.01007).
 
-    C_l = CCM_l(F_l(x)), S_4 = C_4, S_l = C_l + up(CSM_l(S_{l+1})), l = 3, 2, 1             (section 3.2)
+    C_l = K_l * F_l(x), S_4 = C_4, S_l = C_l + up(M_l * S_{l+1}), l = 3, 2, 1
 
-F_l are features of EfficientNet-lite0 at 1/4 to 1/32 of the size; the mixing across channels (1x1) and across
-scales (3x3) is random and stays so; a small discriminator with spectral norm judges each S_l: all of it and
-a sentence (`Projected`), or patch by patch (`Patches`). Deviations: lite0 for lite1, and no batch norm.
+F_l are features of EfficientNet-lite0 at 1/4 to 1/32 of the size; the mixing across channels (K, 1x1) and
+across scales (M, 3x3) is random and stays so; a small discriminator with spectral norm judges each S_l: all
+of it and a sentence (`Projected`), or patch by patch (`Patches`).
+
+Deviations: the authors' blocks are S_l = M_l * up(C_l + S_{l+1}), S_4 = M_4 * up(C_4), with 1x1 M and maps
+twice as large. F_4 comes before the network's last stage; no batch norm in judges.
 """
 
 from itertools import pairwise

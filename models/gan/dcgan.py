@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.common import objectives
 from models.common.layers import init_normal
-from translate.config import Objective, Penalty, RunConfig
+from translate.config import GameConfig
 from translate.task import DataInfo, Task, UserError
 
 
@@ -71,16 +71,13 @@ def halved(size: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(GameConfig):
     """DCGAN (Radford et al. 2016)"""
 
     size: int = 64  # 4, 5, 6 or 7 times a power of two
     latent: int = 100  # dimensions of z
     channels: int = 64  # width beside the picture; the paper's figure 1 has 128, the authors' code 64
-    objective: Objective = "non-saturating"  # the adversarial game
-    penalty: Penalty = "none"  # regulariser of D: r1, r2 or gradient
-    lambda_penalty: float = 10.0  # its weight
-    beta1: float = 0.5  # Adam's first moment, section 4
+    beta1: float = 0.5  # section 4
     batch_size: int = 128  # section 4
     steps: int = 25_000  # about 25 epochs of 128,000 pictures
 
@@ -108,8 +105,8 @@ class DCGAN(Task):
         fake = self.G(z)
         real_logits = self.D(x)
         loss_D = self.objective.discriminate(real_logits, self.D(fake.detach()))
-        update("D", loss_D + c.lambda_penalty * objectives.penalty(c.penalty, self.D, x, fake))
-        loss_G = self.objective.fool(self.D(fake), self.D(x).detach() if self.objective.pairs else None)
+        update("D", loss_D + objectives.regularise(self.D, x, fake, t, c))
+        loss_G = self.objective.fool(self.D, fake, x)
         update("G", loss_G)
         return {"D": loss_D.detach(), "G": loss_G.detach()}
 

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.common import objectives
 from models.common.projected import Projected
 from models.translation import pix2pix
 from translate.config import TextConfig
@@ -232,12 +233,8 @@ class DFGAN(FromText):
 
     def penalty(self, x: Tensor, e: Tensor) -> Tensor:
         """k E[(|∇ₓ D(x, e)| + |∇ₑ D(x, e)|)ᵖ], in float32."""
-        with torch.autocast(x.device.type, enabled=False):
-            x, e = x.detach().float().requires_grad_(), e.detach().float().requires_grad_()
-            logits = self.D.match(self.D(x), e)
-            by_x, by_e = torch.autograd.grad(logits.sum(), (x, e), create_graph=True)
-            norm = torch.cat([by_x.flatten(1), by_e], 1).norm(dim=1)
-            return self.config.penalty_k * norm.pow(self.config.penalty_p).mean()
+        norms = objectives.input_gradient(lambda x, e: self.D.match(self.D(x), e), x, e).norm(dim=1)
+        return self.config.penalty_k * norms.pow(self.config.penalty_p).mean()
 
     def paint(self, z: Tensor, e: Tensor) -> Tensor:
         return self.G(z, e)

@@ -180,7 +180,7 @@ class Config(TextConfig):
     sample_steps: int = 20  # Euler steps from noise to picture; 60 make the same
     learning_rate: float = 5e-4  # of v, by Adam; the paper's 1e-4 is for batches of 256 and 400,000 updates
     muon: float = 0.02  # rate of its blocks' matrices, by Muon; 0 or less: Adam for all; docs/captions.md
-    warmup: int = 200  # updates over which both are reached
+    warmup: int = 200  # updates over which both are reached; 0: at once
     clip: float = 1.0  # largest norm of a gradient
     steps: int = 40_000  # 15,000 for the shipped birds were few
     ema: float = 0.999  # of v
@@ -261,7 +261,7 @@ class DiT(FromText):
         if t >= self.drawing:
             return 0.4 * (1 + math.cos(math.pi * (t - self.drawing) / c.decoder_steps))
         t -= self.learned
-        return min(1.0, (t + 1) / c.warmup) * self.scheduled(t, self.drawing - self.learned)
+        return min(1.0, (t + 1) / max(1, c.warmup)) * self.scheduled(t, self.drawing - self.learned)
 
     def update_average(self, t: int) -> None:
         super().update_average(t if t < self.learned else t - self.config.autoencoder_steps)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from models.common import objectives
 from models.common.layers import init_normal, together
 from models.translation import pix2pix
-from translate.config import Norm, Objective, Penalty, RunConfig
+from translate.config import GameConfig, Norm, Objective
 from translate.task import DataInfo, Task, UserError
 
 LAYERS = (0, 4, 7, 10, 14)  # of ResNetGenerator: its input, two strided convolutions, blocks 1 and 5
@@ -52,7 +52,7 @@ def patch_nce(queries: Tensor, keys: Tensor, tau: float) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(GameConfig):
     """CUT (Park et al. 2020)"""
 
     generator: Literal["resnet9", "resnet6"] = "resnet9"  # section 4.1
@@ -63,15 +63,13 @@ class Config(RunConfig):
     norm: Norm = "instance"  # of G's features
     norm_D: Norm = "instance"  # of a plain D's
     upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
-    objective: Objective = "least-squares"  # the adversarial game, section 4.1
+    objective: Objective = "least-squares"  # section 4.1
     fast: bool = False  # FastCUT: one contrast with weight 10, mirrored inputs; less memory and time
     lambda_nce: float | None = None  # weight of the contrastive losses; default 1, FastCUT's 10
     nce_layers: tuple[int, ...] = LAYERS  # of G, contrasted; without 0 and 4 even colours are left to D
     places: int = 256  # patches per layer and picture, section 4.1
     tau: float = 0.07  # temperature, section 4.1
-    penalty: Penalty = "none"  # regulariser of the discriminator: r1, r2 or gradient
-    lambda_penalty: float = 10.0  # its weight
-    beta1: float = 0.5  # Adam's first moment, as in the authors' code
+    beta1: float = 0.5  # the authors' code
     steps: int = 400_000  # 400 epochs of about 1,000 pictures
     lr_schedule: Literal["constant", "linear", "cosine"] = "linear"  # section 4.1: decay over the last half
 
@@ -133,8 +131,7 @@ class CUT(Task):
         inputs = x.flip(3) if mirrored else x if c.fast else torch.cat([x, y])
         given, made = self.encode(inputs, to_the_end=True)
         fake = made[: len(x)]
-        real_logits = self.D(y).detach() if self.objective.pairs else None
-        fool = self.objective.fool(self.D(fake), real_logits)
+        fool = self.objective.fool(self.D, fake, y)
         features, _ = self.encode(made)
         if mirrored:  # the patch that was left is compared with what is left of the input as it came
             features = [f.flip(3) for f in features]
@@ -146,7 +143,7 @@ class CUT(Task):
         fake = fake.detach().to(y.dtype)
         real_logits, fake_logits = together(self.D, c.norm_D, y, fake)
         loss_D = 0.5 * self.objective.discriminate(real_logits, fake_logits)
-        update("D", loss_D + c.lambda_penalty * objectives.penalty(c.penalty, self.D, y, fake))
+        update("D", loss_D + objectives.regularise(self.D, y, fake, t, c))
         return {"G_fool": fool.detach(), "nce": nce.detach(), "D": loss_D.detach()}
 
     def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:

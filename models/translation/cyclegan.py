@@ -21,7 +21,7 @@ from models.common import objectives
 from models.common.layers import together
 from models.common.pool import Pool
 from models.translation import pix2pix
-from translate.config import Norm, Objective, Penalty, RunConfig, Translator
+from translate.config import GameConfig, Norm, Objective, Translator
 from translate.task import DataInfo, Task, UserError
 
 
@@ -31,7 +31,7 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(GameConfig):
     """CycleGAN (Zhu et al. 2017)"""
 
     generator: Translator = "resnet9"  # resnet9 for 256 px and more, resnet6 for 128 px (section 7.2)
@@ -42,14 +42,12 @@ class Config(RunConfig):
     norm: Norm = "instance"  # of G's and F's features, section 4; none keeps colours (docs/unpaired.md)
     norm_D: Norm = "instance"  # of plain discriminators'
     upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
-    objective: Objective = "least-squares"  # the adversarial game, section 4
+    objective: Objective = "least-squares"  # section 4
     lambda_cycle: float = 10.0  # weight of the cycle loss, section 4; 0 is the control without it
     cycle_noise: float = 0.0  # σ; 0 is the paper's
     identity: float = 0.5  # weight of the identity loss relative to the cycle's, section 5.2; 0 is off
     pool: int = 50  # generated pictures kept for the discriminators, section 4
-    penalty: Penalty = "none"  # regulariser of the discriminators: r1, r2 or gradient
-    lambda_penalty: float = 10.0  # its weight
-    beta1: float = 0.5  # Adam's first moment, as in the authors' code
+    beta1: float = 0.5  # the authors' code
     steps: int = 200_000  # 200 epochs of about 1,000 pictures
     lr_schedule: Literal["constant", "linear", "cosine"] = "linear"  # section 4: decay over the last half
 
@@ -87,15 +85,15 @@ class CycleGAN(Task):
         lambda_identity, zero = c.lambda_cycle * c.identity, x.new_zeros(())
         fake_y, *same_y = together(self.G, c.norm, x, y) if lambda_identity else [self.G(x)]
         fake_x, *same_x = together(self.F, c.norm, y, x) if lambda_identity else [self.F(y)]
-        fool = self.fool(self.D_Y, fake_y, y) + self.fool(self.D_X, fake_x, x)  # eq. 1
+        fool = self.objective.fool(self.D_Y, fake_y, y) + self.objective.fool(self.D_X, fake_x, x)  # eq. 1
         back_x, back_y = self.noisy(fake_x), self.noisy(fake_y)
         cycle = l1(self.F(back_y), x) + l1(self.G(back_x), y) if c.lambda_cycle else zero  # eq. 2
         identity = l1(same_y[0], y) + l1(same_x[0], x) if lambda_identity else zero
         update("G", fool + c.lambda_cycle * cycle + lambda_identity * identity)  # eq. 3
 
-        loss_X, penalty_X = self.discriminate(self.D_X, x, self.pool_X(fake_x))
-        loss_Y, penalty_Y = self.discriminate(self.D_Y, y, self.pool_Y(fake_y))
-        update("D", loss_X + loss_Y + c.lambda_penalty * (penalty_X + penalty_Y))
+        loss_X, penalty_X = self.discriminate(self.D_X, x, self.pool_X(fake_x), t)
+        loss_Y, penalty_Y = self.discriminate(self.D_Y, y, self.pool_Y(fake_y), t)
+        update("D", loss_X + loss_Y + penalty_X + penalty_Y)
         logs = {"G_fool": fool, "cycle": cycle, "identity": identity, "D_X": loss_X, "D_Y": loss_Y}
         return {name: value.detach() for name, value in logs.items()}
 
@@ -104,14 +102,11 @@ class CycleGAN(Task):
         sigma = self.config.cycle_noise
         return fake + sigma * torch.randn_like(fake) if sigma else fake
 
-    def fool(self, D, fake: Tensor, real: Tensor) -> Tensor:
-        return self.objective.fool(D(fake), D(real).detach() if self.objective.pairs else None)
-
-    def discriminate(self, D, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    def discriminate(self, D, real: Tensor, fake: Tensor, t: int) -> tuple[Tensor, Tensor]:
         """Half the loss of D, as published, and its penalty."""
         real_logits, fake_logits = together(D, self.config.norm_D, real, fake.to(real.dtype))
         loss = 0.5 * self.objective.discriminate(real_logits, fake_logits)
-        return loss, objectives.penalty(self.config.penalty, D, real, fake)
+        return loss, objectives.regularise(D, real, fake, t, self.config)
 
     def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
         return (self.G if direction == "AtoB" else self.F)(inputs)

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from models.common import objectives
 from models.common.layers import ResNetGenerator, init_normal, initialise, norm, together, upsample
 from models.common.projected import Eyes, Patches
-from translate.config import Norm, Objective, Penalty, RunConfig, Translator
+from translate.config import GameConfig, Norm, RunConfig, Translator
 from translate.task import DataInfo, Task, UserError
 
 
 class UNet(nn.Module):
-    """Encoder C64-C128-C256-C512-... to 1x1, decoder with skips (appendix 6.1.1). Depth 8 halves 256 to 1.
+    """Encoder C64-C128-C256-C512-... to 1x1, decoder CD512-CD512-CD512-C512-... with skips, CD with dropout
+    (appendix 6.1.1). Depth 8 halves 256 to 1.
 
     [B, inputs, H, W] to [B, outputs, H, W] in [-1, 1]; H and W multiples of 2^depth.
     """
@@ -44,7 +45,7 @@ class UNet(nn.Module):
             last, out = i == 0, outputs if i == 0 else widths[i - 1]
             layers = [upsample(up, incoming, out, kernel=4, bias=last or kind == "none")]
             layers += [nn.Tanh()] if last else [norm(kind, out)]
-            if dropout and depth - 4 <= i < depth - 1 and i > 3:
+            if dropout and i >= depth - 3 and i > 3:
                 layers.append(nn.Dropout(0.5))
             self.up.append(nn.Sequential(*layers))
 
@@ -140,7 +141,7 @@ def stride_of(config: RunConfig) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(GameConfig):
     """pix2pix (Isola et al. 2017)"""
 
     generator: Translator = (
@@ -154,12 +155,9 @@ class Config(RunConfig):
     upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
     dropout: bool = True  # the noise z: dropout 0.5 in the inner decoder layers of a U-Net
     noise_in_use: bool = False  # keep dropout on when translating, as the paper does; off is sharper in MAE
-    objective: Objective = "non-saturating"  # the adversarial game
     adversarial: float = 1.0  # weight of the adversarial term; 0 leaves L1 alone
     lambda_L1: float = 100.0  # weight of the L1 term, section 3.3
-    penalty: Penalty = "none"  # regulariser of D: r1, r2 or gradient
-    lambda_penalty: float = 10.0  # its weight
-    beta1: float = 0.5  # Adam's first moment, section 3.3
+    beta1: float = 0.5  # section 3.3
     steps: int = 80_000  # 200 epochs of the 400 facades
     lr_schedule: Literal["constant", "linear", "cosine"] = (
         "linear"  # the authors' PyTorch code: decay over the last half
@@ -196,16 +194,14 @@ class Pix2Pix(Task):
         if not c.adversarial:
             update("G", c.lambda_L1 * l1)
             return logs
-        real_logits = self.D(torch.cat([x, y], 1)).detach() if self.objective.pairs else None
-        fool = self.objective.fool(self.D(torch.cat([x, fake], 1)), real_logits)
+        real, made = torch.cat([x, y], 1), torch.cat([x, fake], 1)
+        fool = self.objective.fool(self.D, made, real)
         update("G", c.adversarial * fool + c.lambda_L1 * l1)  # eq. 4
 
-        fake = fake.detach()
-        pairs = torch.cat([x, y], 1), torch.cat([x, fake], 1)
-        real_logits, fake_logits = together(self.D, c.norm, *pairs)
+        made = made.detach()
+        real_logits, fake_logits = together(self.D, c.norm, real, made)
         loss_D = 0.5 * self.objective.discriminate(real_logits, fake_logits)
-        penalty = objectives.penalty(c.penalty, self.D, *pairs)
-        update("D", loss_D + c.lambda_penalty * penalty)
+        update("D", loss_D + objectives.regularise(self.D, real, made, t, c))
         return logs | {"G_fool": fool.detach(), "D": loss_D.detach()}
 
     def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:

@@ -171,8 +171,7 @@ class SRGAN(Task):
         if t < c.pretrain_steps:
             update("G", pixel)
             return {"pixel": pixel.detach()}
-        real_logits = self.D(high).detach() if self.objective.pairs else None
-        fool = self.objective.fool(self.D(made), real_logits)  # eq. 6
+        fool = self.objective.fool(self.D, made, high)  # eq. 6
         content = self.content(made, high) if c.content != "pixels" else pixel  # eq. 5, or eq. 4
         extra = c.lambda_pixel * pixel if c.content != "pixels" else 0.0
         update("G", content + extra + c.adversarial * fool)  # eq. 3
