@@ -1,9 +1,13 @@
 """What every data set has in common: the protocol, and the one kind of error."""
 
+import logging
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
+
+log = logging.getLogger("datasets")
 
 
 class DataError(ValueError):
@@ -50,3 +54,9 @@ def epoch_generator(epoch: int, seed: int) -> torch.Generator:
 def randint(count: int, generator: torch.Generator) -> int:
     """A whole number in [0, count)."""
     return int(torch.randint(count, (), generator=generator))
+
+
+@lru_cache(maxsize=1000)
+def warn_once(message: str) -> None:
+    """Training and test part of one place would say the same."""
+    log.warning(message)

@@ -2,160 +2,218 @@
 
 Captions are looked for in this order: in the tables that hold the pictures; one text file a picture, a line
 a caption (`text_c10/`, `text/`, or beside it: CUB-200-2011 and Oxford-102 as S. Reed distributes them); one
-file for all: JSON (picture -> captions), JSONL or CSV (`file,caption`), also up to two folders above the
-pictures. CUB's bounding boxes crop each bird as StackGAN does; `trainvalclasses.txt` and `testclasses.txt`
-split by whole classes.
+file for all (see `tables`), also up to two folders above the pictures. Which picture a text is about follows
+from its path, see `texts`. CUB's bounding boxes crop each bird as StackGAN does; `trainvalclasses.txt` and
+`testclasses.txt` split by whole classes.
 """
 
-import csv
-import io
 import itertools
-import json
 import os
-import zipfile
-from collections.abc import Callable, Iterable
-from pathlib import Path
+import re
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from datasets import layouts
-from datasets.base import DataError, randint
+from datasets.base import DataError, randint, warn_once
 from datasets.images import Domain, Images, Request, describe
 from datasets.pictures import decode, probe
-from datasets.sources import Files, Source
+from datasets.sources import Chosen, Files, Joined, Source
+from datasets.tables import read_table
+from datasets.texts import TABLES, Pictures, Texts, texts_at, tidy
 from datasets.words import vocabulary
 
 LAYOUT = (
     "pictures with captions: DIR/text/NAME.txt or NAME.txt beside each, or a captions.json, .jsonl or .csv "
     "(file,caption) in DIR; in tar shards NAME.txt or NAME.json"
 )
-FILE_COLUMNS = ("file", "file_name", "filename", "image", "path", "img", "id")
-TEXT_COLUMNS = ("caption", "captions", "text", "sentence", "description", "name", "title")
-TEXT_FOLDERS = ("text_c10/", "text/", "captions/")
-TABLES = (".json", ".jsonl", ".csv", ".tsv")
+TEXT_FOLDERS = ("text_c10", "text", "captions")
+PART = re.compile(
+    r"(train|test|val|valid|validation)?\d*"
+)  # of a table's name: what tables of one kind differ in
 TOLD = 8  # captions that a model's page offers, from all over the data
-ABOVE = 2  # folders above the pictures where a file with all captions may lie
 CROP = 1.5  # side of a bird's crop over the longer side of its box (Zhang et al. 2017, section 5.1)
 
 
-class Texts:
-    """The text files of a folder or zip, by their names relative to it."""
+@dataclass
+class Found:
+    """The captions of a source's pictures, and where they come from."""
 
-    def __init__(self, names: Iterable[str], fetch: Callable[[str], bytes]) -> None:
-        self.names, self.fetch = list(names), fetch
+    captions: list[list[str]]  # of each picture; [] where it has none
+    origins: list[str] = field(default_factory=list)  # files, or folders of files
+    encodings: dict[str, str] = field(default_factory=dict)  # encoding -> the first file in it
+    remarks: list[str] = field(default_factory=list)  # why the tables that are there are not used
 
-    def read(self, name: str) -> str:
-        return self.fetch(name).decode("utf-8-sig", errors="replace")
-
-    def named(self, base: str) -> str | None:
-        """The text of the file called `base`, wherever it lies; None where there is none."""
-        found = next((name for name in self.names if name.rpartition("/")[2] == base), None)
-        return None if found is None else self.read(found)
+    @property
+    def alone(self) -> list[int]:
+        """Numbers of the pictures without captions."""
+        return [number for number, captions in enumerate(self.captions) if not captions]
 
 
-def texts_at(path: str) -> list[Texts]:
-    """The text files anywhere below the place itself, then those right in the places above it, or anywhere
-    in the zip that it is in."""
-    where, found = Path(path).expanduser(), []
-    for parent in (where, *where.parents[:ABOVE]):
-        if parent.is_dir():
-            inside = os.walk(parent) if parent == where else [next(os.walk(parent))]
-            files = [Path(root, file) for root, _, files in inside for file in files if is_text(file)]
-            names = sorted(file.relative_to(parent).as_posix() for file in files)
-            found.append(Texts(names, lambda name, root=parent: (root / name).read_bytes()))
-        elif parent.is_file() and zipfile.is_zipfile(parent):
-            archive = zipfile.ZipFile(parent)
-            found.append(Texts(sorted(filter(is_text, archive.namelist())), archive.read))
-            break
+def captions_of(source: Source, path: str) -> Found:
+    """The captions of each picture, looked for at `path` and around the pictures themselves.
+
+    Raises DataError where files are damaged, or leave a doubt which picture they are about.
+    """
+    if isinstance(source, Joined):
+        parts = [captions_of(part, part.path) for part in source.parts]
+        whole = Found([captions for part in parts for captions in part.captions])
+        for part in parts:
+            whole.origins += part.origins
+            whole.encodings |= part.encodings
+            whole.remarks += part.remarks
+        return whole
+    if (told := source.captions()) is not None:
+        return Found([lines("\n".join(captions)) for captions in told], [source.path])
+    found = Found([[] for _ in range(len(source))])
+    pictures = Pictures([source.where(number) for number in range(len(source))])
+    seen = set()
+    for place in (path, source.path):
+        for texts in texts_at(place):
+            if texts.root not in seen and not found.origins:
+                from_files(texts, pictures, found)
+                if not found.origins:
+                    from_tables(texts, pictures, found)
+                found.encodings |= {name: f"{texts.root}/{file}" for name, file in texts.encodings.items()}
+            seen.add(texts.root)
     return found
 
 
-def is_text(name: str) -> bool:
-    return name.lower().endswith((".txt", *TABLES))
-
-
-def stem(name: str) -> str:
-    """What a picture and its text have in common: the file's name without suffix."""
-    return os.path.splitext(name.rpartition("/")[2])[0]
-
-
-def per_picture(texts: Texts, names: list[str]) -> dict[str, list[str]]:
-    """Captions from one text file each, a line a caption: name of the picture -> captions."""
-    files = [file for file in texts.names if file.lower().endswith(".txt")]
+def from_files(texts: Texts, pictures: Pictures, found: Found) -> None:
+    """Captions from one text file each, a line a caption."""
+    groups: dict[str, dict[str, str | None]] = {}  # folder of that name -> file -> text-only folder around it
+    for file in texts.names:
+        if file.lower().endswith(".txt"):
+            around = texts.apart(file)
+            named = [folder for folder in TEXT_FOLDERS if f"/{folder}/" in f"/{file}"] if around else []
+            groups.setdefault(named[0] if named else "", {})[file] = around
     for folder in (*TEXT_FOLDERS, ""):  # ten captions before one, a folder of texts before files beside
-        known = {stem(file): file for file in files if f"/{folder}" in f"/{file}"}
-        found = {name: lines(texts.read(known[stem(name)])) for name in names if stem(name) in known}
-        if any(found.values()):
-            return found
-    return {}
+        meant: dict[int, str] = {}
+        for file, around in groups.get(folder, {}).items():
+            name = os.path.splitext(file)[0]
+            if around is None:
+                key, below = name.rpartition("/")[2], f"{texts.root}/{name.rpartition('/')[0]}"
+            else:
+                start = f"/{folder}/" if folder else f"/{around}/"
+                key, below = f"/{name}".partition(start)[2], None
+            number = pictures.find(key, below, f"the text {texts.root}/{file}", texts.has_picture(name))
+            if number is not None:
+                if number in meant:
+                    raise DataError(
+                        f"{texts.root}/{meant[number]} and {texts.root}/{file} are both about "
+                        f"{pictures.paths[number]}: remove one"
+                    )
+                meant[number] = file
+        for number, text in zip(meant, texts.read_all(list(meant.values())), strict=True):
+            found.captions[number] = lines(text)
+        if any(found.captions):
+            folders = {os.path.dirname(file) for file in meant.values()}
+            shared = os.path.commonpath(folders) if all(folders) else ""
+            found.origins.append(f"{texts.root}/{shared}".rstrip("/") + "/*.txt")
+            return
+
+
+def from_tables(texts: Texts, pictures: Pictures, found: Found) -> None:
+    """Captions from one file for all, or for each part or folder one of the same name."""
+    groups: dict[str, list[str]] = {}
+    for file in texts.names:
+        stem, suffix = os.path.splitext(file.rpartition("/")[2].lower())
+        if suffix in TABLES or "caption" in stem or "token" in stem:
+            groups.setdefault(PART.sub("", stem) + suffix, []).append(file)
+    damaged: list[DataError] = []
+    for kind in sorted(groups, key=lambda kind: ("caption" not in kind, kind.endswith(".txt"), kind)):
+        whose: dict[int, str] = {}
+        for file in groups[kind]:
+            try:
+                table = of_table(texts, file, pictures, found)
+            except DataError as error:
+                damaged.append(error)
+                continue
+            for number, captions in table.items():
+                if (other := whose.setdefault(number, file)) != file:
+                    raise DataError(
+                        f"{texts.root}/{other} and {texts.root}/{file} both have captions of "
+                        f"{pictures.paths[number]}: remove one, or put each beside its pictures"
+                    )
+                found.captions[number] = captions
+        if whose:
+            found.origins += [f"{texts.root}/{file}" for file in dict.fromkeys(whose.values())]
+            break
+    if damaged and not found.origins:
+        raise damaged[0]
+    for error in damaged:
+        warn_once(f"{error}; the captions come from {', '.join(found.origins)}")
+
+
+def of_table(texts: Texts, file: str, pictures: Pictures, found: Found) -> dict[int, list[str]]:
+    """The captions of pictures, by number, in one file."""
+    folder, where = os.path.dirname(file), f"{texts.root}/{file}"
+    # A file in a folder that holds pictures is about those; one elsewhere may be about any.
+    below = f"{texts.root}/{folder}" if texts.apart(file) is None else None
+
+    def find(name: str) -> int | None:
+        exactly = texts.has_picture(f"{folder}/{name}")
+        around = f"{texts.root}/{folder}" if exactly else below
+        number = pictures.find(name, around, f"{name} in {where}", exactly)
+        if number is None and (numbered := re.fullmatch(r"(.+)#\d+", name)):  # Flickr's a.jpg#0, a.jpg#1
+            return find(numbered[1])
+        return number
+
+    table = read_table(where, texts.read(file), lambda cell: find(cell) is not None)
+    keys = [tidy(name) for name, _ in table.rows]
+    numbers = [find(key) for key in keys]
+    if not any(number is not None for number in numbers) and (away := elsewhere(keys, folder, texts)):
+        numbers = [find(key.removeprefix(f"{away}/")) for key in keys]
+        if any(number is not None for number in numbers):
+            warn_once(f"{where} names pictures in {away}, which is not here: taken for those here")
+    told: dict[int, list[str]] = {}
+    for number, (_, captions) in zip(numbers, table.rows, strict=True):
+        if number is not None:
+            told.setdefault(number, []).extend(captions)
+    if not told:
+        columns = ", ".join(table.columns) or "none"
+        found.remarks.append(
+            f"{where} names {table.rows[0][0]}, which is none of them"
+            if table.rows
+            else f"{where} has the columns {columns}, of which none is called file and caption"
+        )
+    return told
+
+
+def elsewhere(keys: list[str], folder: str, texts: Texts) -> str:
+    """The folder that all paths of a table lie in, where there is none of that name here."""
+    away = os.path.commonpath([os.path.dirname(key) for key in keys]) if keys else ""
+    near = f"{folder}/{away}".strip("/")
+    return "" if texts.holds(near) or os.path.exists(f"{texts.root}/{near}") else away
 
 
 def lines(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
-def of_table(file: str, text: str) -> dict[str, list[str]]:
-    """Captions from one file for all: stem of the picture -> captions; empty where it holds none.
+def checked(found: Found, source: Source, path: str) -> list[int]:
+    """Numbers of the pictures to use: those with captions, where at most 1 % has none, which are named.
 
-    Raises DataError where the file is damaged.
+    Raises DataError else.
     """
-    try:
-        if file.lower().endswith(".json"):
-            rows = json.loads(text)
-            if isinstance(rows, dict) and all(isinstance(v, str | list) for v in rows.values()):
-                return {stem(k): [v] if isinstance(v, str) else [str(x) for x in v] for k, v in rows.items()}
-            rows = rows if isinstance(rows, list) else []
-        elif file.lower().endswith(".jsonl"):
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            rows = list(csv.DictReader(io.StringIO(text), delimiter="\t" if file.endswith(".tsv") else ","))
-    except (ValueError, csv.Error) as error:
+    alone = found.alone
+    if len(alone) == len(source):
+        why = "; ".join(found.remarks[:3])
         raise DataError(
-            f"{file} is no {file.rpartition('.')[2].upper()} file or a damaged one ({error})"
-        ) from None
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        if isinstance(row, dict):
-            name = next((row[c] for c in FILE_COLUMNS if row.get(c)), None)
-            told = next((row[c] for c in TEXT_COLUMNS if row.get(c)), None)
-            if name is not None and told is not None:
-                captions = [told] if isinstance(told, str) else [str(x) for x in told]
-                tags = str(row.get("tags") or "").replace("|", ", ")
-                found.setdefault(stem(str(name)), []).extend([*captions, tags] if tags else captions)
-    return found
-
-
-def captions_of(source: Source, path: str) -> list[list[str]]:
-    """The captions of each picture; raises DataError where there are none, or none for some picture."""
-    told = source.captions()
-    names = [source.name(number) for number in range(len(source))]
-    if told is None:
-        found: dict[str, list[str]] = {}
-        for texts in texts_at(path):
-            found = per_picture(texts, names)
-            for file in [] if found else filter(is_table, texts.names):
-                table = of_table(file, texts.read(file))
-                found = {name: table[stem(name)] for name in names if table.get(stem(name))}
-                if found:
-                    break
-            if found:
-                break
-        if not found:
-            raise DataError(f"captions data needs {LAYOUT}; found no captions for the pictures in {path}")
-        told = [found.get(name, []) for name in names]
-    alone = [number for number, captions in enumerate(told) if not captions]
-    if alone:
+            f"captions data needs {LAYOUT}; found no captions for the pictures in {path}"
+            + (f": {why}" if why else "")
+        )
+    named = ", ".join(source.where(number) for number in alone[:3]) + (", ..." if len(alone) > 3 else "")
+    if len(alone) > len(source) // 100:
         raise DataError(
-            f"{len(alone)} of {len(told)} pictures have no caption, such as {source.where(alone[0])}: "
+            f"{len(alone)} of {len(source)} pictures have no caption, such as {named}: "
             "write some or remove the pictures"
         )
-    return told
-
-
-def is_table(name: str) -> bool:
-    return name.lower().endswith(TABLES)
+    if alone:
+        warn_once(f"left out {len(alone)} of {len(source)} pictures, which have no caption: {named}")
+    return [number for number, captions in enumerate(found.captions) if captions]
 
 
 def by_classes(source: Source, path: str, split: str) -> tuple[Source, str]:
@@ -173,13 +231,15 @@ def by_classes(source: Source, path: str, split: str) -> tuple[Source, str]:
     return source, "train"
 
 
-def boxes(path: str) -> dict[str, tuple[float, ...]]:
-    """CUB's bounding boxes: stem of the picture -> x, y, width, height; empty where there are none."""
+def boxes(source: Source, path: str) -> dict[int, tuple[float, ...]]:
+    """CUB's bounding boxes: number of the picture -> x, y, width, height; empty where there are none."""
     for texts in texts_at(path):
         numbers, sides = texts.named("images.txt"), texts.named("bounding_boxes.txt")
         if numbers and sides:
+            pictures = Pictures([source.where(number) for number in range(len(source))])
             box = {row[0]: tuple(map(float, row[1:5])) for row in map(str.split, lines(sides))}
-            return {stem(row[1]): box[row[0]] for row in map(str.split, lines(numbers)) if row[0] in box}
+            named = {row[0]: pictures.find(row[1]) for row in map(str.split, lines(numbers))}
+            return {number: box[row] for row, number in named.items() if number is not None and row in box}
     return {}
 
 
@@ -195,13 +255,13 @@ def around(box: tuple[float, ...], height: int, width: int) -> tuple[slice, slic
 class Boxed(Domain):
     """Pictures of which only the surroundings of a box count."""
 
-    def __init__(self, source, like, geometry, found: dict[str, tuple[float, ...]]) -> None:
+    def __init__(self, source, like, geometry, found: dict[int, tuple[float, ...]]) -> None:
         super().__init__(source, like, geometry)
         self.boxes = found
 
     def decode(self, number: int) -> Tensor:
         picture = decode(self.source.read(number), self.like.channels, self.like.bits)
-        box = self.boxes.get(stem(self.source.name(number)))
+        box = self.boxes.get(number)
         return picture if box is None else picture[(slice(None), *around(box, *picture.shape[1:]))]
 
 
@@ -246,11 +306,15 @@ def load(request: Request) -> Captions:
         source, listed = by_classes(part.chosen, request.data, request.split)
         split = listed if source is not part.chosen else split
     like = probe(part.train)
-    found = boxes(request.data) if isinstance(source, Files) else {}
+    captions = captions_of(source, request.data)
+    numbers = checked(captions, source, request.data)
+    if len(numbers) < len(source):
+        source = Chosen(source, numbers)
+    told = [captions.captions[number] for number in numbers]
+    found = boxes(source, request.data) if isinstance(part.chosen, Files) else {}
     domain = Boxed(source, like, request.geometry, found) if found else Domain(source, like, request.geometry)
     name = layouts.human(request.data)
     info = describe("captions", name, len(domain), {"image": like.channels}, like.bits, split)
-    told = captions_of(source, request.data)
     info["vocabulary"] = vocabulary(itertools.chain(*told))
     info["captions"] = list(dict.fromkeys(told[i * len(told) // TOLD][0] for i in range(TOLD)))
     return Captions(info, domain, told, request)

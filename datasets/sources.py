@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from datasets.base import DataError, shuffled
@@ -144,6 +145,31 @@ class Joined(Source):
         return part.where(number)
 
 
+class Chosen(Source):
+    """Some of a source's pictures."""
+
+    def __init__(self, source: Source, numbers: Sequence[int]) -> None:
+        self.source, self.numbers = source, list(numbers)
+        self.path, self.single, self.mirrors = source.path, source.single, source.mirrors
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def name(self, index: int) -> str:
+        return self.source.name(self.numbers[index])
+
+    def read(self, index: int) -> bytes:
+        return self.source.read(self.numbers[index])
+
+    def where(self, index: int) -> str:
+        return self.source.where(self.numbers[index])
+
+    def order(self, epoch: int, seed: int) -> Tensor:
+        places = {number: index for index, number in enumerate(self.numbers)}
+        order = self.source.order(epoch, seed).tolist()
+        return torch.tensor([places[number] for number in order if number in places])
+
+
 def several(path: str) -> list[str]:
     """The places of `A+B+C`; one where a file or folder has that very name."""
     text = str(path)
@@ -224,8 +250,12 @@ def walk(folder: Path) -> Iterable[str]:
 
 def is_picture(name: str) -> bool:
     """Whether a name with forward slashes is a picture's, and not hidden."""
-    hidden = name.startswith(".") or "/." in name or "__MACOSX/" in name
-    return not hidden and os.path.splitext(name)[1].lower() in SUFFIXES
+    return not is_hidden(name) and os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name with forward slashes is hidden, or one that macOS puts into zips."""
+    return name.startswith(".") or "/." in name or "__MACOSX/" in name
 
 
 def open_file(file: Path, column: str | None = None) -> Source:

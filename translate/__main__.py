@@ -160,11 +160,15 @@ def text(
     """
     told = list(captions)
     if file:
+        from datasets.texts import decoded
+
         try:
-            lines = Path(file).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            lines, encoding = decoded(Path(file).read_bytes(), file)
         except OSError as error:
             raise UserError(f"{file} cannot be read: {error.strerror}") from None
-        told += [line.strip() for line in lines if line.strip()]
+        if encoding != "utf-8":
+            print(f"note: {file} is read as {encoding}", file=sys.stderr)
+        told += [line.strip() for line in lines.splitlines() if line.strip()]
     if not told:
         raise UserError("there is no caption; give one in quotes, or --file with one on each line")
     if count < 1:
