@@ -8,7 +8,7 @@ from datasets.base import DataError, Dataset, IterableDataset
 
 __all__ = ["DataError", "Dataset", "IterableDataset", "KINDS", "OPTIONS", "load"]
 
-KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels")
+KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels", "points")
 OPTIONS = (
     *("a", "b", "direction", "resize", "load_size", "flip", "color_jitter", "strokes", "scale", "shrink"),
     *("degrade", "cache"),
@@ -37,8 +37,9 @@ def load(
     """The data set at `data`, seen as `kind`.
 
     data: a folder (searched through), a zip, a folder in a zip (`emoji.zip/train/noto`), one picture (then a
-        domain of its random crops), tar shards (`DIR/*.tar`, `name-{0000..0012}.tar`), parquet files, MNIST's
-        files, `user/name[:column]` on the Hub, or the built-in `birds`, `birds:COUNT`.
+        domain of its random crops), tar shards (`DIR/*.tar`, `name-{0000..0012}.tar`), parquet files,
+        the files of MNIST, Fashion-MNIST, CIFAR-10 or SVHN, `user/name[:column]` on the Hub, or built in:
+        `birds`, `birds:COUNT`, `digits`, and instead of pictures the points of `points.TOYS`, such as `ring`.
     size: samples are size x size.
     split: "train", or "test": the part called test, val, valid or validation, without augmentation;
         where there is none, the training pictures (and `info["split"]` says so).
@@ -57,6 +58,7 @@ def load(
 
     Raises DataError, one sentence, where the data is missing, unreadable or laid out otherwise.
     """
+    from datasets import points
     from datasets.geometry import Geometry
 
     if kind not in KINDS:
@@ -65,6 +67,8 @@ def load(
         raise DataError(f'split "{split}" is unknown: choose train or test')
     if direction not in ("AtoB", "BtoA"):
         raise DataError(f'direction "{direction}" is unknown: choose AtoB or BtoA')
+    if kind == "points" or (kind in ("images", "labels") and points.are_points(data)):
+        return points.load(data, split)
     train = split == "train"
     geometry = Geometry.checked(size, resize, load_size, flip, train)
     if kind not in ("paired", "unpaired", "lowres") and (a is not None or b is not None):

@@ -271,6 +271,8 @@ class Captions(Images):
     Where classes are known (folders), `wrong` is of another class, as matching-aware discriminators need it.
     """
 
+    batch = None  # captions are drawn one by one
+
     def __init__(self, info, domain: Domain, captions: list[list[str]], request: Request) -> None:
         super().__init__(info, domain, request)
         self.captions = captions

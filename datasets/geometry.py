@@ -92,12 +92,17 @@ class Geometry:
         return max(1, round(height * scale)), max(1, round(width * scale))
 
     def fit(self, picture: Tensor, target: tuple[int, int] | None = None) -> Tensor:
-        """The part that is never random: [C, H, W] uint8 or uint16 -> [C, h, w], the same type.
+        """The part that is never random: [..., C, H, W] uint8 or uint16 -> [..., C, h, w], the same type.
 
         `target` overrides the height and width, so that the second side of a pair lies exactly on the first.
         """
-        picture = resized(picture, target or self.target(*picture.shape[1:]))
+        picture = resized(picture, target or self.target(*picture.shape[-2:]))
         return edge_padded(picture, self.size) if self.resize == "pad" else picture
+
+    def random(self, height: int, width: int) -> bool:
+        """Whether `window` draws anything for a fitted picture of that size."""
+        whole = self.resize != "zoom" and (height, width) == (self.size, self.size)
+        return self.train and (self.flip or not whole)
 
     def window(self, height: int, width: int, generator: torch.Generator) -> Window:
         """Draw the part of a fitted picture that becomes the sample."""
@@ -130,8 +135,8 @@ def zoomed_side(size: int, short: int, generator: torch.Generator) -> int:
 
 def resized(picture: Tensor, target: Sequence[int]) -> Tensor:
     """Bicubic with antialiasing: what the authors' PyTorch code uses, and where pictures grow a little
-    (128 -> 143) it keeps edges that bilinear would soften. [C, H, W] -> [C, *target], same type."""
-    if tuple(picture.shape[1:]) == tuple(target):
+    (128 -> 143) it keeps edges that bilinear would soften. [..., C, H, W] -> [..., C, *target], same type."""
+    if tuple(picture.shape[-2:]) == tuple(target):
         return picture
     from torchvision.transforms.v2 import InterpolationMode, functional
 
@@ -145,9 +150,9 @@ def resized(picture: Tensor, target: Sequence[int]) -> Tensor:
 def edge_padded(picture: Tensor, size: int) -> Tensor:
     """Repeat the border pixels to size x size, the picture in the middle."""
     rows, columns = (
-        (torch.arange(size) - (size - length) // 2).clamp_(0, length - 1) for length in picture.shape[1:]
+        (torch.arange(size) - (size - length) // 2).clamp_(0, length - 1) for length in picture.shape[-2:]
     )
-    return picture[:, rows][:, :, columns]
+    return picture[..., rows, :][..., columns]
 
 
 def draw_jitter(strength: float, generator: torch.Generator) -> tuple[float, ...] | None:

@@ -1,6 +1,6 @@
 """Plain pictures, and what every kind of data built from pictures shares."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from datasets import layouts
+from datasets.arrays import Arrays
 from datasets.base import DataError, Dataset
 from datasets.geometry import Geometry, draw_jitter, jittered
+from datasets.memory import LARGEST, Stack, Where, numbers_of, views
 from datasets.pictures import Probe, decode, probe
 from datasets.sources import Source
 from datasets.store import Loaded, Store, keeps
@@ -65,6 +67,20 @@ class Domain:
         area = sum(height * width for height, width in heights_widths) / len(heights_widths)
         return len(self.source) * area * self.like.channels * self.like.bits / 8
 
+    def stack(self) -> Stack | None:
+        """Room for all fitted pictures in one tensor, where they are small and alike in size."""
+        given = self.source if isinstance(self.source, Arrays) and self.like.bits == 8 else None
+        if self.single or not (given or self.geometry.resize in ("resize-crop", "resize", "pad")):
+            return None
+        height, width = self.geometry.target(*self.like.sizes[0])
+        if self.geometry.resize == "pad":
+            height = width = self.geometry.size
+        if max(height, width) > LARGEST:
+            return None
+        if given and (pixels := given.pixels()).shape[1] == self.like.channels:
+            return Stack(torch.cat([self.geometry.fit(part) for part in pixels.split(4096)]), filled=True)
+        return Stack.empty((len(self.source), self.like.channels, height, width), self.like.bits)
+
     def view(self, index: int, strength: float, generator: torch.Generator) -> tuple[int, Tensor]:
         """One view of one picture, [C, size, size] in [-1, 1], and the picture's number."""
         number, (picture,) = self.store(index % len(self.source))
@@ -76,7 +92,7 @@ def keep(cache: str, *domains: Domain) -> None:
     """Turn the domains' caches on where all of them fit together."""
     if keeps(cache, sum(domain.cost() for domain in domains)):
         for domain in domains:
-            domain.store.kept = {}
+            domain.store.kept = domain.stack() or {}
 
 
 class Images(Dataset):
@@ -94,6 +110,18 @@ class Images(Dataset):
     def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
         number, image = self.domain.view(index, self.color_jitter, generator)
         return {"image": image, "index": index, "file": self.domain.source.where(number)}
+
+    def batch(self, indices: Tensor, generators: Callable[[int], torch.Generator]) -> dict[str, Any] | None:
+        """The samples of these indices at once, as one by one; None where they must be asked one by one.
+
+        generators: the generator of each place in the batch.
+        """
+        store = self.domain.store
+        if not isinstance(stack := store.kept, Stack) or self.color_jitter:
+            return None
+        numbers = numbers_of(store, stack, indices)
+        image = views(stack, numbers, self.domain.geometry, generators)
+        return {"image": image, "index": indices, "file": Where(self.domain.source, numbers)}
 
 
 def load(request: Request) -> Images:

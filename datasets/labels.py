@@ -1,8 +1,10 @@
-"""Pictures in classes: a folder for each, or MNIST's label files."""
+"""Pictures in classes: a folder for each, or arrays with labels."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from datasets import layouts
 from datasets.base import DataError
@@ -18,12 +20,16 @@ class Labels(Images):
 
     def __init__(self, info: dict[str, Any], domain: Domain, labels: list[int], request: Request) -> None:
         super().__init__(info, domain, request)
-        self.labels = labels
+        self.labels = torch.tensor(labels)
 
     def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
         number, image = self.domain.view(index, self.color_jitter, generator)
         file = self.domain.source.where(number)
-        return {"image": image, "label": self.labels[number], "index": index, "file": file}
+        return {"image": image, "label": int(self.labels[number]), "index": index, "file": file}
+
+    def batch(self, indices: Tensor, generators: Callable[[int], torch.Generator]) -> dict[str, Any] | None:
+        found = super().batch(indices, generators)
+        return found and found | {"label": self.labels[found["file"].numbers]}
 
 
 def load(request: Request) -> Labels:

@@ -1,4 +1,4 @@
-"""Where pictures come from: a folder, a zip, a folder in a zip, one file, tar shards, the Hub, MNIST's files.
+"""Where pictures come from: a folder, a zip, a folder in a zip, one file, tar shards, the Hub, arrays.
 
 `open_source(path)` says which, and gives a `Source`: pictures by number.
 """
@@ -180,8 +180,9 @@ def open_source(path: str | Path) -> Source:
     """The pictures at `path`:
 
     DIR (recursive) | X.zip | X.zip/inner/folder | picture.jpg | X.zip/picture.jpg | X.tar, DIR/*.tar,
-    name-{0000..0012}.tar | DIR with MNIST's idx files | X.parquet | user/name on the Hub. The last three, and
-    folders of parquet or tar files, may end in `:column`. Several of them joined by `+` are one.
+    name-{0000..0012}.tar | X.parquet | user/name on the Hub. The last three, and folders of parquet or tar
+    files, may end in `:column`. | DIR with the files of MNIST, CIFAR-10 or SVHN | digits, scikit-learn's.
+    Several of them joined by `+` are one.
 
     Raises DataError where nothing is there or nothing in it is a picture.
     """
@@ -205,8 +206,10 @@ def open_source(path: str | Path) -> Source:
             return open_zip(parent, where.relative_to(parent).as_posix())
         if parent.is_dir():
             break
-    from datasets import hub
+    from datasets import arrays, hub
 
+    if text == arrays.BUILT_IN:
+        return arrays.digits()
     if hub.is_id(text):
         return hub.open_hub(text)
     forms = "a folder, a zip, a picture, tar shards, a parquet file, or user/name on the Hub"
@@ -219,10 +222,10 @@ def split_column(text: str) -> tuple[str, str | None]:
 
 
 def open_folder(folder: Path, column: str | None = None) -> Source:
-    from datasets import digits, hub, shards
+    from datasets import arrays, hub, shards
 
-    if digits.is_here(folder) and not column:
-        return digits.open_digits(folder)
+    if not column and (found := arrays.open_arrays(folder)):
+        return found
     names = [] if column else sorted(walk(folder))
     for suffix, open_all in ((".tar", shards.open_all), (".parquet", hub.open_parquet)):
         if not names and (files := sorted(str(file) for file in folder.rglob(f"*{suffix}"))):

@@ -40,15 +40,27 @@ class Stream:
             self.orders = {e: o for e, o in self.orders.items() if e >= epoch - 1} | {epoch: known}
         return known
 
-    def sample(self, position: int) -> dict:
-        epoch, place = divmod(position, len(self.dataset))
-        generator = torch.Generator().manual_seed(mix(self.seed, position))
-        return self.dataset.sample(int(self.order(epoch)[place]), generator)
+    def generator(self, position: int) -> torch.Generator:
+        return torch.Generator().manual_seed(mix(self.seed, position))
+
+    def indices(self, first: int) -> Tensor:
+        """Of the samples of one batch, from position `first` on."""
+        found, position, last = [], first, first + self.batch_size
+        while position < last:
+            epoch, place = divmod(position, len(self.dataset))
+            found.append(self.order(epoch)[place : place + last - position])
+            position += len(found[-1])
+        return torch.cat(found)
 
     def batch(self, m: int) -> dict:
-        """Batch number `m`: stacked tensors, lists of everything else."""
+        """Batch number `m`: stacked tensors, sequences of everything else. At once where the data set can."""
         first = (m * self.world + self.rank) * self.batch_size
-        return collate([self.sample(first + i) for i in range(self.batch_size)])
+        indices = self.indices(first)
+        if batch := getattr(self.dataset, "batch", None):
+            if (whole := batch(indices, lambda place: self.generator(first + place))) is not None:
+                return whole
+        samples = enumerate(indices.tolist())
+        return collate([self.dataset.sample(index, self.generator(first + i)) for i, index in samples])
 
     def starting_at(self, m: int) -> Iterator[dict]:
         """Batches m, m + 1, ... without end, read ahead by `workers` threads."""
