@@ -1,12 +1,14 @@
 """Train the readers that judge generated pictures: `python -m benchmarks.readers --data emoji.zip`.
 
 From emoji.zip (or its folder), emoji-style: which of the five styles of real emoji a picture is drawn in.
-From `birds`, birds: the nine attributes of a drawn bird.
+From `birds`, birds: the nine attributes of a drawn bird. From any other labelled data the classes, under the
+name given: `--data DIR --name lenet-mnist`. Such names are networks of `evaluate --features`.
 """
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 FOLDER = Path(__file__).resolve().parent.parent / "pretrained" / "readers"
 BATCH = 64
@@ -14,10 +16,15 @@ BATCH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    data: str  # `birds`, or emoji.zip or its folder: {train,test}/{style}/NAME.png
+    data: str  # `birds`; emoji.zip or its folder: {train,test}/{style}/NAME.png; or labelled data
+    name: str | None = None  # of the reader of labelled data, e.g. lenet-mnist
+    trunk: Literal["stages", "lenet"] | None = None  # default lenet for grey pictures of 28 px, else stages
+    size: int = 32  # pixels of labelled data, for `stages`; lenet has 28
+    width: int = 32  # of the first stage
+    mirror: bool = False  # of labelled data: half of the batches mirrored
     steps: int = 4000  # batches of 64
     birds: int = 24_000  # drawn to learn from
-    output: Path | None = None  # default pretrained/readers/birds.safetensors or emoji-style.safetensors
+    output: Path | None = None  # default pretrained/readers/NAME.safetensors
 
 
 def everything(data, seed: int = 0):
@@ -110,8 +117,58 @@ def main(settings: Settings) -> None:
     machine.tune()
     if settings.data == "birds":
         birds_reader(settings)
+    elif settings.name:
+        classes_reader(settings)
     else:
         emoji_reader(settings)
+
+
+def classes_reader(settings: Settings) -> None:
+    """The class of a picture, from pictures moved by up to an eighth."""
+    import torch
+
+    import datasets
+    from translate.metrics import reader as readers
+
+    lenet = settings.trunk == "lenet" or (settings.trunk is None and settings.name.startswith("lenet"))
+    size = 28 if lenet else settings.size
+    found = dict(size=size, resize="resize", flip=False)
+    train = datasets.load("labels", settings.data, **found)
+    test = datasets.load("labels", settings.data, split="test", **found)
+    known, classes = everything(train)
+    known = (127.5 * (known + 1)).round().byte()
+    torch.manual_seed(0)
+    trunk, width = ("lenet", 20) if lenet else ("stages", settings.width)
+    reader = readers.Reader({"class": tuple(train.info["classes"])}, size, width, trunk)
+
+    def batch(t: int):
+        generator = torch.Generator().manual_seed(t)
+        chosen = torch.randint(len(known), (BATCH,), generator=generator)
+        x = moved(known[chosen].float() / 127.5 - 1, generator)
+        mirror = settings.mirror and bool(torch.rand((), generator=generator) < 0.5)
+        return x.flip(3) if mirror else x, {"class": classes[chosen]}
+
+    readers.fit(reader, batch, settings.steps)
+    pictures, labels = everything(test)
+    right = readers.accuracy(reader, pictures, {"class": labels})["class"]
+    print(f"{right:.2%} of {len(labels)} test pictures read right")
+    data = f"{train.info['name']}, {len(train)} training pictures"
+    output = settings.output or FOLDER / f"{settings.name}.safetensors"
+    readers.save(reader, output, {"test_accuracy": f"{right:.4f}", "data": data})
+    print(output)
+
+
+def moved(pictures, generator):
+    """Each moved by up to an eighth of its side, its edges repeated."""
+    import torch
+    import torch.nn.functional as F
+
+    side = pictures.shape[-1]
+    most = side // 8
+    wide = F.pad(pictures, (most,) * 4, mode="replicate")
+    tops, lefts = torch.randint(2 * most + 1, (2, len(pictures)), generator=generator).tolist()
+    cut = [x[:, i : i + side, j : j + side] for x, i, j in zip(wide, tops, lefts, strict=True)]
+    return torch.stack(cut)
 
 
 def emoji_reader(settings: Settings) -> None:

@@ -1,22 +1,26 @@
-"""Distances between two sets of pictures, by features of a network that was trained on photographs.
+"""Distances between two sets of pictures, by the features of a network (`translate.metrics.features`).
 
 Frechet distance: |μ - μ'|² + tr(Σ + Σ' - 2 (Σ Σ')^½) of the features (Heusel et al. 2017, arXiv 1706.08500);
 it grows as the sets shrink, so compare only scores of equal counts. Kernel distance: the maximum mean
-discrepancy under (x·y / d + 1)³ (Binkowski et al. 2018, arXiv 1801.01401), without that bias.
+discrepancy under (x·y / d + 1)³ (Binkowski et al. 2018, arXiv 1801.01401), without that bias. Sliced
+distance: how far features must be carried, along many directions in turn (MIND, arXiv 2605.06797). Inception
+score: exp E KL(p(y|x) ‖ p(y)) of the network's answers (Salimans et al. 2016, arXiv 1606.03498, section 4).
 """
 
-from collections.abc import Iterable
-from typing import Literal
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translate.config import UserError
-from translate.metrics import Score
+from translate.metrics import Score, features
+from translate.metrics.features import FeatureNetwork, described
 
-Features = Literal["efficientnet-lite0", "inception"]
+__all__ = ["described", "frechet", "inception_score", "kernel", "network", "sliced"]
+
 KERNEL_BLOCKS = 100  # subsets whose distances are averaged
+DIRECTIONS = 1000  # of the sliced distance
 
 
 class EfficientNetLite0(nn.Module):
@@ -61,37 +65,11 @@ class EfficientNetLite0(nn.Module):
                 found.append(x)
         return [*found, self.net._swish(self.net._bn1(self.net._conv_head(x)))]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """uint8 [B, 3, H, W] to [B, 1280]."""
-        x = F.interpolate(x.float() / 127.5 - 1, (224, 224), mode="bicubic", antialias=True).clamp(-1, 1)
-        return self.maps(x).mean((2, 3))
 
-
-def network(features: Features) -> tuple[nn.Module, str]:
-    """uint8 [B, 3, H, W] to features [B, D], and their name for the protocol. Raises UserError."""
-    if features == "efficientnet-lite0":
-        made = EfficientNetLite0()
-        return made, made.title
-    from torchmetrics.image.fid import NoTrainInceptionV3
-
-    try:
-        made = NoTrainInceptionV3("inception-v3-compat", ["2048"])
-    except (OSError, ModuleNotFoundError) as error:
-        raise UserError(
-            f"the weights of Inception-v3 could not be fetched ({type(error).__name__}); "
-            "the features efficientnet-lite0 need no network"
-        ) from None
-    return made, "Inception-v3 (torch-fidelity), 2,048 features at 299 px"
-
-
-@torch.inference_mode()
-def described(pictures: Iterable[Tensor], net: nn.Module) -> Tensor:
-    """The features [N, D] of batches [B, 1 or 3, H, W] in [-1, 1], each rounded to 8 bits first."""
-    found = []
-    for batch in pictures:
-        grey_levels = (127.5 * (batch.clamp(-1, 1) + 1)).round().byte()
-        found.append(net(grey_levels.expand(-1, 3, -1, -1)).float())
-    return torch.cat(found)
+def network(name: str | Path) -> tuple[FeatureNetwork, str]:
+    """A feature network and its title, see `features.network`. Raises UserError."""
+    made = features.network(str(name))
+    return made, made.title
 
 
 class Given(nn.Module):
@@ -116,16 +94,58 @@ def frechet(made: Tensor, real: Tensor, title: str = "") -> Score:
     return Score(float(metric.compute()), "", protocol, len(made))
 
 
-def kernel(made: Tensor, real: Tensor, title: str = "", seed: int = 0) -> Score:
-    """Kernel distance x 1000 between features [N, D] and [M, D], over random halves (torchmetrics)."""
+def kernel(
+    made: Tensor,
+    real: Tensor,
+    title: str = "",
+    seed: int = 0,
+    subsets: int = KERNEL_BLOCKS,
+    subset_size: int | None = None,
+) -> Score:
+    """Kernel distance x 1000 between features [N, D] and [M, D]: the mean over random subsets, halves unless
+    their size is given (published: 100 of 1,000; torchmetrics)."""
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    size = max(2, min(len(made), len(real)) // 2)
-    metric = KernelInceptionDistance(Given(made.shape[1]), subsets=KERNEL_BLOCKS, subset_size=size)
+    size = subset_size or max(2, min(len(made), len(real)) // 2)
+    metric = KernelInceptionDistance(Given(made.shape[1]), subsets=subsets, subset_size=size)
     metric.update(made, real=False)
     metric.update(real, real=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         mean, _ = metric.compute()
     protocol = f"kernel distance x 1000, {title}; {len(made)} against {len(real)} real ones"
-    return Score(1000 * float(mean), "", f"{protocol}, {KERNEL_BLOCKS} subsets of {size}", len(made))
+    return Score(1000 * float(mean), "", f"{protocol}, {subsets} subsets of {size}", len(made))
+
+
+def sliced(made: Tensor, real: Tensor, title: str = "", seed: int = 0, directions: int = DIRECTIONS) -> Score:
+    """MIND between features [N, D] and [M, D]: 3 D E_u W₂²(u·made, u·real), u uniform on the sphere.
+
+    W₂² on a line is the mean squared difference in order of size. Of sets of unequal size, as many of the
+    larger are drawn as the smaller has.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    count = min(len(made), len(real))
+    ours, theirs = (
+        x if len(x) == count else x[torch.randperm(len(x), generator=generator)[:count]] for x in (made, real)
+    )
+    u = F.normalize(torch.randn(made.shape[1], directions, generator=generator), dim=0).to(made.device)
+    ours, theirs = ((x.float() @ u).sort(0).values for x in (ours, theirs))
+    value = 3 * made.shape[1] * float((ours - theirs).square().mean())
+    protocol = f"sliced distance (MIND), {title}; {len(made)} against {len(real)} real ones"
+    return Score(value, "", f"{protocol}, {directions} directions", len(made))
+
+
+def inception_score(logits: Tensor, title: str = "", splits: int = 1, seed: int = 0) -> Score:
+    """Of logits [N, classes]: 1 where every picture is answered alike, the number of classes at best.
+
+    splits: the published protocol has 10, of 5,000 pictures each, and takes their mean (torchmetrics).
+    """
+    from torchmetrics.image.inception import InceptionScore
+
+    metric = InceptionScore(Given(logits.shape[1]), splits=splits).set_dtype(torch.float64)
+    metric.update(logits.double())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        mean, _ = metric.compute()
+    protocol = f"inception score, {title}; {len(logits)} pictures in {splits} splits"
+    return Score(float(mean), "", protocol, len(logits))

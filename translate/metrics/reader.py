@@ -17,26 +17,35 @@ from translate.training.checkpoint import save_tensors
 
 
 class Reader(nn.Module):
-    """Five stages of two 3x3 convolutions with batch norm, mean over positions, one linear layer per head."""
+    """One linear layer per head upon the features of a trunk.
 
-    def __init__(self, heads: dict[str, tuple[str, ...]], size: int = 64, width: int = 32):
+    stages: five stages of two 3x3 convolutions with batch norm, mean over positions. lenet: two 5x5
+    convolutions with pooling, then a layer of 500, of grey pictures (LeCun et al. 1998, as Caffe draws it).
+    """
+
+    def __init__(
+        self, heads: dict[str, tuple[str, ...]], size: int = 64, width: int = 32, trunk: str = "stages"
+    ):
         super().__init__()
-        self.heads, self.size, self.width = dict(heads), size, width
-        widths = [3, width, 2 * width, 4 * width, 4 * width, 8 * width]
-        blocks = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
-            for inputs, stride in ((before, 2), (after, 1)):
-                conv = nn.Conv2d(inputs, after, 3, stride, 1, bias=False)
-                blocks += [conv, nn.BatchNorm2d(after), nn.ReLU()]
-        self.features = nn.Sequential(*blocks)
-        self.answers = nn.ModuleDict({name: nn.Linear(widths[-1], len(v)) for name, v in heads.items()})
+        self.heads, self.size, self.width, self.trunk = dict(heads), size, width, trunk
+        self.features, self.num_features = {"stages": stages, "lenet": lenet}[trunk](size, width)
+        self.answers = nn.ModuleDict(
+            {name: nn.Linear(self.num_features, len(v)) for name, v in heads.items()}
+        )
 
-    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
-        """[B, 3, H, W] in [-1, 1], any size, to logits {head: [B, answers]}."""
+    def see(self, pictures: Tensor) -> Tensor:
+        """[B, 1 or 3, H, W] in [-1, 1], any size, to features [B, num_features]."""
+        if self.trunk == "lenet":
+            pictures = pictures.mean(1, keepdim=True)
+        pictures = pictures.expand(-1, 1 if self.trunk == "lenet" else 3, -1, -1)
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         if pictures.shape[-2:] != (self.size, self.size):
             pictures = F.interpolate(pictures, (self.size, self.size), mode="bilinear", antialias=True)
-        seen = F.dropout(self.features(pictures).mean((2, 3)), 0.3, self.training)
+        return self.features(pictures).mean((2, 3))
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        """[B, 1 or 3, H, W] in [-1, 1], any size, to logits {head: [B, answers]}."""
+        seen = F.dropout(self.see(pictures), 0.3, self.training)
         return {name: answer(seen) for name, answer in self.answers.items()}
 
     @torch.inference_mode()
@@ -49,6 +58,25 @@ class Reader(nn.Module):
     def share(self, pictures: Tensor, head: str, answer: str) -> float:
         """The share of the pictures that this head reads as `answer`."""
         return float((self.read(pictures)[head] == self.heads[head].index(answer)).float().mean())
+
+
+def stages(size: int, width: int) -> tuple[nn.Module, int]:
+    """[B, 3, size, size] to [B, 8 width, size / 32, size / 32], and how many features that is."""
+    widths = [3, width, 2 * width, 4 * width, 4 * width, 8 * width]
+    blocks = []
+    for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for inputs, stride in ((before, 2), (after, 1)):
+            conv = nn.Conv2d(inputs, after, 3, stride, 1, bias=False)
+            blocks += [conv, nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*blocks), widths[-1]
+
+
+def lenet(size: int, width: int) -> tuple[nn.Module, int]:
+    """[B, 1, size, size] to [B, 500, 1, 1]; `width` is the first convolution's, 20 in Caffe's."""
+    side = ((size - 4) // 2 - 4) // 2
+    first = [nn.Conv2d(1, width, 5), nn.ReLU(), nn.MaxPool2d(2)]
+    second = [nn.Conv2d(width, 5 * width // 2, 5), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*first, *second, nn.Conv2d(5 * width // 2, 500, side), nn.ReLU()), 500
 
 
 def fit(reader: Reader, batch: Callable[[int], tuple[Tensor, dict[str, Tensor]]], steps: int) -> None:
@@ -87,7 +115,8 @@ def accuracy(reader: Reader, pictures: Tensor, truth: dict[str, Tensor]) -> dict
 
 def save(reader: Reader, path: Path, facts: dict[str, str]) -> None:
     """One safetensors file; heads, sizes and `facts` (data, accuracy) lie in its metadata. fp16."""
-    metadata = dict(heads=json.dumps(reader.heads), size=str(reader.size), width=str(reader.width), **facts)
+    shape = dict(size=str(reader.size), width=str(reader.width), trunk=reader.trunk)
+    metadata = facts | dict(heads=json.dumps(reader.heads)) | shape
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in reader.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_tensors(tensors, path, metadata)
@@ -102,7 +131,7 @@ def load(path: Path) -> Reader:
             facts = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         heads = {name: tuple(answers) for name, answers in json.loads(facts["heads"]).items()}
-        reader = Reader(heads, int(facts["size"]), int(facts["width"]))
+        reader = Reader(heads, int(facts["size"]), int(facts["width"]), facts.get("trunk", "stages"))
         reader.load_state_dict(tensors)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is no reader ({str(error).splitlines()[0]}); train it again") from None
