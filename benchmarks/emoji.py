@@ -48,7 +48,7 @@ def translations(model: Path, inputs, direction: str = "AtoB"):
 
     task = read_model(model)
     with torch.inference_mode():
-        return torch.cat([task.generate(part, direction=direction) for part in inputs.split(16)])
+        return torch.cat([task(image=part, direction=direction) for part in inputs.split(16)])
 
 
 def score(made, truths, copied) -> dict:

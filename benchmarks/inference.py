@@ -68,7 +68,7 @@ def measure(case: str, way: str, runs: int) -> dict:
         layers.leaving, pix2pix.packed = lambda: True, lambda features: features
 
         def run():
-            return task.generate(x)
+            return task(image=x)
     elif way == "built in, bf16":
         from translate.inference.engines import Packed
 
@@ -80,7 +80,7 @@ def measure(case: str, way: str, runs: int) -> dict:
 
         def run():
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                return task.generate(x.contiguous(memory_format=torch.channels_last))
+                return task(image=x.contiguous(memory_format=torch.channels_last))
 
     times = []
     with torch.inference_mode():

@@ -108,7 +108,7 @@ def latency(model: str, way: str) -> dict:
     bf16 = way.endswith("bf16")
     x = torch.rand(1, 3, SIDE, SIDE) * 2 - 1
     engine = {"OpenVINO, bf16": lambda: OpenVINO(task, bf16=True), "built in, bf16": lambda: Packed(task)}
-    run = engine[way]() if way in engine else lambda x, direction: task.generate(x)
+    run = engine[way]() if way in engine else lambda x, direction: task(image=x)
     x = x if way.startswith(("plain", "OpenVINO")) else x.contiguous(memory_format=torch.channels_last)
     times = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -117,7 +117,7 @@ def latency(model: str, way: str) -> dict:
             run(x, "AtoB")
             times.append(time.perf_counter() - start)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        task.generate(x)
+        task(image=x)
     limit = convolution_limit(torch.bfloat16 if bf16 else torch.float32)
     seconds = sorted(times[3:])[RUNS // 2]
     return {"seconds": seconds, "GFLOP": counter.get_total_flops() / 1e9, "limit": limit}

@@ -60,7 +60,7 @@ def main(settings: Settings) -> None:
             if direction in task.directions:
                 start = time.perf_counter()
                 with torch.inference_mode():
-                    parts = [task.generate(x, direction=direction).float() for x in test[source].split(8)]
+                    parts = [task(image=x, direction=direction).float() for x in test[source].split(8)]
                 seconds = (time.perf_counter() - start) / len(copied)
                 made = torch.cat(parts)
                 rows[f"{name} ({1000 * seconds:.0f} ms a picture)"] = frechet.described(made.split(16), net)

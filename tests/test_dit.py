@@ -236,7 +236,7 @@ def test_it_learns_which_of_two_pictures_a_caption_means():
     for t in range(250):
         task.train().step(many, c.text_steps + t, update)  # of 400, so the decoder's own phase never comes
     with torch.no_grad():
-        made = task.eval().generate(torch.randn(2, *task.noise_shape), b["caption"])
+        made = task.eval().generate(text=b["caption"], noise=torch.randn(2, *task.noise_shape))
         error = (made[:, None] - b["image"][None]).abs().flatten(2).mean(2)
     assert error[0, 0] < 0.7 * error[0, 1] and error[1, 1] < 0.7 * error[1, 0]
     assert F.l1_loss(made, b["image"]) < 0.3

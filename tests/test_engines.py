@@ -35,7 +35,7 @@ def test_onnx_files_translate_like_pytorch(name, direction, folder, tmp_path, ca
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     (theirs,) = session.run(None, {"picture": picture.numpy()})
     with torch.no_grad():
-        ours = task.generate(picture, direction=direction).numpy()
+        ours = task(image=picture, direction=direction).numpy()
     assert np.abs(theirs - ours).max() < 1e-3
     with pytest.raises(UserError, match="model.onnx exists; --overwrite replaces it"):
         export(model=str(folder / name), output=str(file), direction=direction)

@@ -28,7 +28,7 @@ class Alone:
 class Slope(Task):
     """y = w x by gradient descent; w, its average and its loss can be followed by hand."""
 
-    Config, data, takes, exported = RunConfig, "images", "image", ("line",)
+    Config, data, takes, exported = RunConfig, "images", ("noise",), ("line",)
 
     def __init__(self, config, info):
         super().__init__(config, info)
@@ -279,7 +279,7 @@ def test_previews_show_input_output_and_truth(learn, tmp_path):
     assert picture.size == (3 * 20 + 4, 3 * 20 + 4 + 18)  # three columns, and the three rows there are
     batch = preview_batch(held_out, 5)
     with torch.no_grad(), task.eval().using_average():
-        made = task.generate(batch["a"])
+        made = task.generate(image=batch["a"])
     for column, expected in enumerate([batch["a"], made, batch["b"]]):
         corner = picture.getpixel((4 + 20 * column, 18 + 4))
         for value, x in zip(corner, expected[0, :, 0, 0], strict=True):
@@ -298,7 +298,7 @@ def test_previews_do_not_change_the_weights(learn, tmp_path):
 
 def test_a_trained_out_run_says_so_and_more_steps_continue_it(learn, tmp_path, capsys):
     learn(Slope, World("images", 8), steps=3)
-    assert f"done: {tmp_path / 'run'}. Use it: python -m translate image" in capsys.readouterr().out
+    assert f"done: {tmp_path / 'run'}. Use it: python -m translate sample" in capsys.readouterr().out
     task = learn(Slope, World("images", 8), steps=3)
     assert "already has 3 of 3 updates; raise --steps to train on" in capsys.readouterr().out
     assert task.line.weight.item() == pytest.approx(0.7)

@@ -101,8 +101,8 @@ def test_cyclegan_identity_needs_equal_channels():
     with pytest.raises(UserError, match="--identity 0"):
         cyclegan.CycleGAN(cyclegan.CycleGAN.tiny(), info)
     task = cyclegan.CycleGAN(change(cyclegan.CycleGAN.tiny(), identity=0.0), info)
-    assert task.generate(torch.randn(1, 1, 16, 16), direction="AtoB").shape == (1, 3, 16, 16)
-    assert task.generate(torch.randn(1, 3, 16, 16), direction="BtoA").shape == (1, 1, 16, 16)
+    assert task.generate(image=torch.randn(1, 1, 16, 16), direction="AtoB").shape == (1, 3, 16, 16)
+    assert task.generate(image=torch.randn(1, 3, 16, 16), direction="BtoA").shape == (1, 1, 16, 16)
 
 
 @pytest.mark.parametrize("patch", [1, 16, 70, 286])
@@ -146,9 +146,9 @@ def test_pix2pix_noise_is_dropout_and_off_unless_asked():
     config = change(pix2pix.Pix2Pix.tiny(), generator="unet128", size=128, channels=2)
     task = pix2pix.Pix2Pix(config, INFO).eval()
     x = torch.randn(1, 3, 128, 128)
-    assert torch.equal(task.generate(x), task.generate(x))
+    assert torch.equal(task.generate(image=x), task.generate(image=x))
     noisy = pix2pix.Pix2Pix(change(config, noise_in_use=True), INFO).eval()
-    assert not torch.equal(noisy.generate(x), noisy.generate(x))
+    assert not torch.equal(noisy.generate(image=x), noisy.generate(image=x))
 
 
 @pytest.mark.parametrize("task_class", [pix2pix.Pix2Pix, cyclegan.CycleGAN])
@@ -192,7 +192,7 @@ def test_vae_loss_is_the_negative_elbo():
     torch.manual_seed(3)
     given, _ = losses_of(task, {"image": x})
     torch.manual_seed(3)
-    mu, log_var = task.encode(x)
+    mu, log_var = task.posterior(x)
     z = mu + (log_var / 2).exp() * torch.randn_like(mu)
     picture = torch.distributions.Normal(task.decoder(z), 0.5)
     constant = -torch.distributions.Normal(0.0, 0.5).log_prob(torch.tensor(0.0)) * x[0].numel()

@@ -12,7 +12,8 @@ from tests.conftest import World
 from translate.config import UserError
 from translate.inference import images, sixteen, tiling
 from translate.inference.catalog import Entry, entries, locate
-from translate.inference.pipeline import Pipeline, pad, reflect
+from translate.inference.pipeline import Pipeline
+from translate.inference.tiling import pad, reflect
 from translate.task import DataInfo, find
 from translate.training.checkpoint import write_model
 from translate.training.record import preview_batch
@@ -83,7 +84,7 @@ def test_result_equals_the_network_on_a_fitting_picture(folder):
     pipeline = Pipeline.from_pretrained(folder / "rgb")
     picture = images.decode(noise(64, 32))
     with torch.no_grad():
-        expected = pipeline.task.generate(picture.tensor)
+        expected = pipeline.task(image=picture.tensor)
     assert (pipeline.translate(picture).tensor - expected).abs().max() < 1e-5
 
 
@@ -156,7 +157,7 @@ def test_work_size(folder):
     pipeline = Pipeline.from_pretrained(folder / "unet")
     seen = []
     generate = pipeline.task.generate
-    pipeline.task.generate = lambda x, direction: seen.append(x.shape) or generate(x, direction)
+    pipeline.task.generate = lambda image: seen.append(image.shape) or generate(image=image)
     for work_size in (None, 0, 200):
         [out] = pipeline(image=noise(300, 200), work_size=work_size)
         assert out.size == (300, 200)
@@ -183,9 +184,9 @@ def test_a_finished_run_has_measured_its_bf16(learn, folder):
     batch = preview_batch(world, 4)
     for key, direction in (("a", "AtoB"), ("b", "BtoA")):
         with torch.no_grad():
-            slow = exact.task.generate(batch[key], direction=direction)
+            slow = exact.task(image=batch[key], direction=direction)
             with torch.autocast("cpu", torch.bfloat16):
-                quick = fast.task.generate(batch[key], direction=direction).float()
+                quick = fast.task(image=batch[key], direction=direction).float()
         found.append(-10 * float(((slow - quick) / 2).square().mean().log10()))
     assert facts["bf16_psnr"] == pytest.approx(min(found), abs=0.1) and 20 < min(found) < 90
     run = learn(find("dcgan"), World("images", 16), steps=1, output=run.parent / "noise").config.output
@@ -252,7 +253,7 @@ def test_a_failing_tile_is_reported_and_leaves_the_network_usable(folder):
         calls.append(1)
         if len(calls) == 3:
             raise UserError("third tile")
-        return pipeline.task.generate(x)
+        return pipeline.task(image=x)
 
     x = torch.rand(1, 3, 128, 128)
     with pytest.raises(UserError, match="third tile"), torch.no_grad():

@@ -124,7 +124,7 @@ def test_a_model_draws_without_the_packages(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     model = read_model(tmp_path / "m")
-    assert model.generate(torch.randn(2, 4), ["a red bird", ""]).shape == (2, 3, 32, 32)
+    assert model.generate(text=["a red bird", ""], noise=torch.randn(2, 4)).shape == (2, 3, 32, 32)
     with pytest.raises(
         UserError, match="--discriminator projected needs two packages: .*--discriminator plain"
     ):

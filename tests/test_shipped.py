@@ -19,7 +19,7 @@ from translate.task import find
 
 DATA = HERE.parent / "shared" / "data"
 SHIPPED = entries([HERE / "pretrained"])
-DRAWERS = [entry for entry in SHIPPED if find(entry.task).takes == "text"]
+DRAWERS = [entry for entry in SHIPPED if "text" in find(entry.task).takes]
 TRANSLATORS = [entry for entry in SHIPPED if entry not in DRAWERS]
 
 

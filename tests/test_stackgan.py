@@ -98,7 +98,7 @@ def test_stage_two_leaves_stage_one_alone(learn):
         ours, theirs = getattr(second, name).state_dict(), getattr(first, name).state_dict()
         assert all(torch.equal(ours[k], theirs[k]) for k in ours), name
     read = read_model(write_model(folder.parent / "model", second.eval(), 2))
-    assert read.generate(torch.randn(1, 4), ["a red bird"]).shape == (1, 3, 32, 32)
+    assert read.generate(text=["a red bird"], noise=torch.randn(1, 4)).shape == (1, 3, 32, 32)
 
 
 def test_sizes_are_checked():

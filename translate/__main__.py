@@ -1,4 +1,4 @@
-"""The command line: python -m translate image, sample, text, models, data, export. Torch comes late."""
+"""The command line: python -m translate COMMAND, see COMMANDS below. Torch comes late."""
 
 import inspect
 import sys
@@ -22,6 +22,8 @@ def image(
     keep_alpha: bool = True,
     work_size: int | None = None,
     self_ensemble: bool = False,
+    label: str | None = None,
+    mask: str | None = None,
     seed: int = 0,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     engine: Literal["torch", "openvino"] = "torch",
@@ -39,6 +41,9 @@ def image(
         work_size: translate with the longer side at so many pixels, then scale the result back; 0: full size.
             Default 0, but the size of training for U-Nets, which take a picture as a whole
         self_ensemble: the mean of eight results, of the picture mirrored and turned; eight times as long
+        label: for models with classes: the wanted one, by name or number
+        mask: for models that fill in: a picture of the same size, white where to fill, or a folder of such,
+            each named as its picture
         seed: for models with noise inside
         precision: auto: bf16 where the model's card measured that it holds
         engine: openvino is faster on CPUs (optional: pip install openvino)
@@ -59,6 +64,7 @@ def image(
 
     pipeline = Pipeline.from_pretrained(folder, device, precision, engine)
     pipeline.check("image", direction)
+    pipeline.check_given({name: value for name, value in dict(label=label, mask=mask).items() if value})
     failed: list[str] = []
     with tqdm(jobs, unit="picture", disable=None) as bar:
         for done, job in enumerate(bar):
@@ -72,6 +78,8 @@ def image(
                     work_size=work_size,
                     keep_alpha=keep_alpha,
                     self_ensemble=self_ensemble,
+                    label=label,
+                    mask=images.decode(mask_for(job.source, mask)) if mask else None,
                     progress=lambda tile, of: bar.set_postfix_str(f"tile {tile}/{of}" if of > 1 else ""),
                 )
                 data = images.encode(result.tensor, result, FORMATS[job.target.suffix.lower()])
@@ -90,10 +98,66 @@ def image(
     return 1 if failed else 0
 
 
+def mask_for(picture: Path, mask: str) -> Path:
+    """The mask itself, or the file of the picture's name (whatever its suffix) in a folder of masks."""
+    if not Path(mask).is_dir():
+        return Path(mask)
+    found = sorted(path for path in Path(mask).iterdir() if path.stem == picture.stem)
+    if not found:
+        raise UserError(f"{mask} has no mask for {picture.name}: expected {picture.stem}.png there")
+    return found[0]
+
+
+def frames(
+    inputs,
+    *,
+    model: str,
+    output: str,
+    count: int = 8,
+    seed: int = 0,
+    overwrite: bool = False,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    device: str | None = None,
+) -> None:
+    """Continue a film: the frames after those given, as OUTPUT/0000.png, 0001.png, ...
+
+    Args:
+        inputs: the frames so far, oldest first: pictures, folders and globs
+        model: a name (see `python -m translate models`), a folder, or a Hugging Face Hub id (owner/name)
+        output: a folder
+        count: how many frames to make
+        seed: for models with noise inside
+        overwrite: replace files that exist
+        precision: auto: bf16 where the model's card measured that it holds
+        device: cpu, cuda, ...; default the accelerator if there is one
+    """
+    if count < 1:
+        raise UserError(f"--count {count} is too small; the least is 1")
+    out = Path(output)
+    sources, folder = [job.source for job in plan(inputs, f"{output}/")[0]], locate(model)
+    targets = [out / f"{i:04d}.png" for i in range(count)]
+    if not overwrite and (there := next((t for t in targets if t.exists()), None)):
+        raise UserError(f"{there} exists; --overwrite replaces it")
+
+    from translate import machine
+
+    machine.tune()
+    from translate.inference import images
+    from translate.inference.pipeline import Pipeline
+
+    pipeline = Pipeline.from_pretrained(folder, device, precision)
+    pipeline.check("frames")
+    made = pipeline.follow([images.decode(source) for source in sources], count, seed=seed)
+    for target, picture in zip(targets, made, strict=True):
+        write(target, images.encode(picture.tensor, picture))
+    print(f"{count} frames in {output}")
+
+
 def sample(
     *,
     model: str,
     output: str,
+    label: str | None = None,
     count: int = 16,
     seed: int = 0,
     overwrite: bool = False,
@@ -105,6 +169,7 @@ def sample(
     Args:
         model: a name (see `python -m translate models`), a folder, or a Hugging Face Hub id (owner/name)
         output: a folder
+        label: for models with classes: one of them, by name or number; default each in turn
         count: how many
         seed: same seed, same pictures
         overwrite: replace files that exist
@@ -125,7 +190,7 @@ def sample(
     from translate.inference.pipeline import Pipeline
 
     pipeline = Pipeline.from_pretrained(folder, device, precision)
-    tensors = [picture.tensor for picture in pipeline.sample(count, seed=seed)]
+    tensors = [picture.tensor for picture in pipeline.sample(count, seed=seed, label=label)]
     for target, tensor in zip(targets, [*tensors, images.grid(tensors)], strict=True):
         write(target, images.encode(tensor))
     print(f"{count} pictures and grid.png in {output}")
@@ -266,7 +331,8 @@ def export(*, model: str, output: str, direction: str = "AtoB", overwrite: bool 
 
 
 COMMANDS: dict[str, Callable] = {
-    "image": image, "sample": sample, "text": text, "models": models, "data": data, "export": export,
+    "image": image, "sample": sample, "text": text, "frames": frames, "models": models, "data": data,
+    "export": export,
 }  # fmt: skip
 
 
@@ -298,7 +364,7 @@ def main() -> int:
     import tyro
 
     Inputs = tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="IN...")]]
-    image.__annotations__["inputs"] = Inputs
+    image.__annotations__["inputs"] = frames.__annotations__["inputs"] = Inputs
     Told = tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="CAPTION...")]]
     text.__annotations__["captions"] = Told
     data.__annotations__["path"] = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]

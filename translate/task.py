@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from translate import inputs
 from translate.config import RunConfig, UserError, home, tasks
 
 __all__ = ["DataInfo", "Task", "UserError", "find", "names"]
@@ -50,11 +51,11 @@ class Task(nn.Module):
 
     Config: type[RunConfig] = RunConfig
     data: str  # the kind of data it learns from
-    takes: str  # what generate() needs: "image" "noise" "label" "text"
+    takes: tuple[str, ...]  # what generate() needs: names of `translate.inputs.INPUTS`
     exported: tuple[str, ...]  # submodules that inference needs
     directions: tuple[str, ...] = ("AtoB",)
     stride: int = 1  # inputs' height and width must be a multiple
-    noise_shape: tuple[int, ...] = ()  # of one sample, where it takes noise or text
+    noise_shape: tuple[int, ...] = ()  # of one sample, where it takes noise
     enlarges: int = 1  # how many times larger its pictures are than the input, each way
 
     def __init__(self, config: RunConfig, info: DataInfo):
@@ -69,10 +70,23 @@ class Task(nn.Module):
         """The paper's algorithm box for update `t`; returns detached scalars to log."""
         raise TypeError(f"{type(self).__name__} must define step()")
 
-    def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
-        """Inference: [B, C, H, W] to pictures [B, C', H', W'] in [-1, 1]; where it takes noise, from
-        [B, *noise_shape]; where it takes text, from such noise and a list of B captions."""
+    def generate(self, **given) -> Tensor:
+        """Inference: from the inputs in `takes`, by name, to pictures [B, C', H', W'] in [-1, 1].
+
+        A method that goes both ways also takes `direction`. A method with latents may have
+        `encode(image)`, their inverse: pictures [B, C, H, W] to noise [B, *noise_shape].
+        """
         raise TypeError(f"{type(self).__name__} must define generate()")
+
+    def forward(self, direction: str = "AtoB", **given) -> Tensor:
+        """`generate`, told the direction where there are two."""
+        way = {"direction": direction} if len(self.directions) > 1 else {}
+        return self.generate(**given, **way)
+
+    def sides(self, direction: str = "AtoB") -> tuple[str, str]:
+        """What a batch calls the pictures that go in and those that come out, e.g. ("a", "b")."""
+        keys = list(self.info.channels)
+        return (keys[0], keys[-1]) if direction == "AtoB" else (keys[-1], keys[0])
 
     @classmethod
     def tiny(cls) -> RunConfig:
@@ -96,22 +110,15 @@ class Task(nn.Module):
 
     def preview(self, batch: dict) -> dict[str, Tensor]:
         """Columns of a preview picture: input, output and, where there is one, the truth."""
-        if self.takes == "noise":
-            generator = torch.Generator().manual_seed(0)
-            noise = torch.randn(len(batch["index"]), *self.noise_shape, generator=generator)
-            return {"output": self.generate(noise.to(next(self.parameters()).device))}
-        if self.takes == "text":
-            generator = torch.Generator().manual_seed(0)
-            noise = torch.randn(len(batch["image"]), *self.noise_shape, generator=generator)
-            return {
-                "real": batch["image"],
-                "output": self.generate(noise.to(batch["image"].device), batch["caption"]),
-            }
         columns = {}
         for direction in self.directions:
-            source, target = ("a", "b") if direction == "AtoB" else ("b", "a")
-            columns[f"{source} input"] = batch[source]
-            columns[f"{direction} output"] = self.generate(batch[source], direction=direction)
+            source, target = self.sides(direction)
+            made = self(direction=direction, **inputs.from_batch(self, batch, direction))
+            if "image" in self.takes:
+                columns |= {f"{source} input": batch[source], f"{direction} output": made}
+            else:
+                columns |= {"real": batch[source]} if len(self.takes) > 1 else {}
+                columns["output"] = made
             if self.data == "paired":
                 columns["truth"] = batch[target]
         return columns

@@ -223,7 +223,7 @@ class FromText(Task):
     where that encoder cannot be had.
     """
 
-    data, takes = "captions", "text"
+    data, takes = "captions", ("text", "noise")
     log_odds = True  # what D answers; else a score (hinge)
     frozen: Frozen | None = None
 
@@ -315,6 +315,6 @@ class FromText(Task):
         """Noise [B, Z] and sentences [B, words] to pictures [B, C, size, size] in [-1, 1]."""
         raise TypeError(f"{type(self).__name__} must define paint()")
 
-    def generate(self, inputs: Tensor, captions: list[str]) -> Tensor:
-        """Noise [B, Z] and one caption each to pictures [B, C, size, size] in [-1, 1]."""
-        return self.paint(inputs, self.sentences(captions))
+    def generate(self, text: list[str], noise: Tensor) -> Tensor:
+        """B captions and noise [B, Z] to pictures [B, C, size, size] in [-1, 1]."""
+        return self.paint(noise, self.sentences(text))

@@ -83,7 +83,7 @@ class Config(GameConfig):
 
 
 class DCGAN(Task):
-    Config, data, takes, exported = Config, "images", "noise", ("G",)
+    Config, data, takes, exported = Config, "images", ("noise",), ("G",)
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
@@ -110,8 +110,8 @@ class DCGAN(Task):
         update("G", loss_G)
         return {"D": loss_D.detach(), "G": loss_G.detach()}
 
-    def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
-        return self.G(inputs)
+    def generate(self, noise: Tensor) -> Tensor:
+        return self.G(noise)
 
     @classmethod
     def tiny(cls) -> Config:

@@ -40,7 +40,7 @@ class Config(RunConfig):
 
 
 class VAE(Task):
-    Config, data, takes, exported = Config, "images", "noise", ("decoder", "encoder")
+    Config, data, takes, exported = Config, "images", ("noise",), ("decoder", "encoder")
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
@@ -54,14 +54,14 @@ class VAE(Task):
         parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
         return {"VAE": torch.optim.Adam(parameters, lr=self.config.learning_rate, fused=True)}
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures to μ and log σ², each [B, d], in float32."""
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """q(z|x): pictures to μ and log σ², each [B, d], in float32."""
         mu, log_var = self.encoder(x).flatten(1).float().chunk(2, 1)
         return mu, log_var
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x = self.config, batch["image"]
-        mu, log_var = self.encode(x)
+        mu, log_var = self.posterior(x)
         z = mu + (0.5 * log_var).exp() * torch.randn_like(mu)
         error = (x - self.decoder(z).float()).square().flatten(1).sum(1)  # ‖x - d(z)‖²
         reconstruction, divergence = (error / (2 * c.deviation**2)).mean(), kl(mu, log_var).mean()
@@ -72,13 +72,17 @@ class VAE(Task):
             "MSE": error.detach().mean() / x[0].numel(),
         }
 
-    def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
-        return self.decoder(inputs)
+    def generate(self, noise: Tensor) -> Tensor:
+        return self.decoder(noise)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Pictures [B, C, size, size] to the most likely z [B, d], μ."""
+        return self.posterior(image)[0]
 
     def preview(self, batch: dict) -> dict[str, Tensor]:
-        mu, _ = self.encode(batch["image"])
+        z = self.encode(batch["image"])
         samples = super().preview(batch)["output"]
-        return {"input": batch["image"], "reconstruction": self.decoder(mu), "sample": samples}
+        return {"input": batch["image"], "reconstruction": self.decoder(z), "sample": samples}
 
     @classmethod
     def tiny(cls) -> Config:

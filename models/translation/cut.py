@@ -75,7 +75,7 @@ class Config(GameConfig):
 
 
 class CUT(Task):
-    Config, data, takes, exported = Config, "unpaired", "image", ("G",)
+    Config, data, takes, exported = Config, "unpaired", ("image",), ("G",)
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
@@ -103,7 +103,7 @@ class CUT(Task):
             "D": torch.optim.Adam(self.D.parameters(), **adam),
         }
 
-    def encode(self, x: Tensor, to_the_end: bool = False) -> tuple[list[Tensor], Tensor]:
+    def features(self, x: Tensor, to_the_end: bool = False) -> tuple[list[Tensor], Tensor]:
         """The features G_enc^l(x) of `--nce-layers`, and what the last layer gives: G(x) at the end."""
         features = [x] if 0 in self.layers else []
         for i, layer in enumerate(self.G):
@@ -129,14 +129,14 @@ class CUT(Task):
         lambda_nce = (10.0 if c.fast else 1.0) if c.lambda_nce is None else c.lambda_nce
         mirrored = c.fast and bool(torch.rand(()) < 0.5)
         inputs = x.flip(3) if mirrored else x if c.fast else torch.cat([x, y])
-        given, made = self.encode(inputs, to_the_end=True)
+        given, made = self.features(inputs, to_the_end=True)
         fake = made[: len(x)]
         fool = self.objective.fool(self.D, fake, y)
-        features, _ = self.encode(made)
+        features, _ = self.features(made)
         if mirrored:  # the patch that was left is compared with what is left of the input as it came
             features = [f.flip(3) for f in features]
             with torch.no_grad():
-                given, _ = self.encode(x)
+                given, _ = self.features(x)
         nce = self.nce(features, given)
         update("G", fool + lambda_nce * nce)  # eq. 5
 
@@ -146,8 +146,8 @@ class CUT(Task):
         update("D", loss_D + objectives.regularise(self.D, y, fake, t, c))
         return {"G_fool": fool.detach(), "nce": nce.detach(), "D": loss_D.detach()}
 
-    def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
-        return self.G(inputs)
+    def generate(self, image: Tensor) -> Tensor:
+        return self.G(image)
 
     @classmethod
     def tiny(cls) -> Config:

@@ -53,7 +53,7 @@ class Config(GameConfig):
 
 
 class CycleGAN(Task):
-    Config, data, takes, exported = Config, "unpaired", "image", ("G", "F")
+    Config, data, takes, exported = Config, "unpaired", ("image",), ("G", "F")
     directions = ("AtoB", "BtoA")
 
     def __init__(self, config: Config, info: DataInfo):
@@ -108,8 +108,8 @@ class CycleGAN(Task):
         loss = 0.5 * self.objective.discriminate(real_logits, fake_logits)
         return loss, objectives.regularise(D, real, fake, t, self.config)
 
-    def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
-        return (self.G if direction == "AtoB" else self.F)(inputs)
+    def generate(self, image: Tensor, direction: str = "AtoB") -> Tensor:
+        return (self.G if direction == "AtoB" else self.F)(image)
 
     @classmethod
     def tiny(cls) -> Config:

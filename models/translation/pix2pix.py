@@ -165,7 +165,7 @@ class Config(GameConfig):
 
 
 class Pix2Pix(Task):
-    Config, data, takes, exported = Config, "paired", "image", ("G",)
+    Config, data, takes, exported = Config, "paired", ("image",), ("G",)
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
@@ -204,11 +204,11 @@ class Pix2Pix(Task):
         update("D", loss_D + objectives.regularise(self.D, real, made, t, c))
         return logs | {"G_fool": fool.detach(), "D": loss_D.detach()}
 
-    def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
+    def generate(self, image: Tensor) -> Tensor:
         if self.config.noise_in_use:
             for module in self.G.modules():
                 module.train(isinstance(module, nn.Dropout) or module.training)
-        return self.G(inputs)
+        return self.G(image)
 
     @classmethod
     def tiny(cls) -> Config:

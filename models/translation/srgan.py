@@ -128,7 +128,7 @@ class Config(RunConfig):
 
 
 class SRGAN(Task):
-    Config, data, takes, exported = Config, "lowres", "image", ("G",)
+    Config, data, takes, exported = Config, "lowres", ("image",), ("G",)
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
@@ -181,14 +181,14 @@ class SRGAN(Task):
         logs = {"pixel": pixel, "content": content, "G_fool": fool, "D": loss_D}
         return {name: value.detach() for name, value in logs.items()}
 
-    def generate(self, inputs: Tensor, direction: str = "AtoB") -> Tensor:
+    def generate(self, image: Tensor) -> Tensor:
         """[B, C, h, w] to [B, C, scale h, scale w], both in [-1, 1]."""
-        return self.G(inputs).clamp(-1, 1)
+        return self.G(image).clamp(-1, 1)
 
     def preview(self, batch: dict) -> dict[str, Tensor]:
         low, high = batch["low"], batch["high"]
         enlarged = F.interpolate(low, scale_factor=self.config.scale, mode="bicubic").clamp(-1, 1)
-        return {"bicubic": enlarged, "output": self.generate(low), "truth": high}
+        return {"bicubic": enlarged, "output": self(image=low), "truth": high}
 
     @classmethod
     def tiny(cls) -> Config:

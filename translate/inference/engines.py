@@ -1,6 +1,6 @@
 """Faster ways to run a trained translator on a CPU: packed convolutions, OpenVINO.
 
-An engine is called like `task.generate`: (pictures, direction) to pictures. Tiles stay with the task itself.
+An engine is called with (pictures, direction) to pictures. Tiles stay with the task itself.
 """
 
 import copy
@@ -41,7 +41,7 @@ class Packed:
         return fast and all(hasattr(torch.ops.mkldnn, name) for name in names)
 
     def __call__(self, x: Tensor, direction: str) -> Tensor:
-        return self.task.generate(x, direction=direction)
+        return self.task(image=x, direction=direction)
 
 
 class PackedConvolution(nn.Module):
@@ -79,7 +79,7 @@ class Translation(nn.Module):
         self.task, self.direction = task, direction
 
     def forward(self, picture: Tensor) -> Tensor:
-        return self.task.generate(picture, direction=self.direction)
+        return self.task(image=picture, direction=self.direction)
 
 
 def require(package: str, purpose: str) -> None:

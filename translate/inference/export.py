@@ -22,7 +22,7 @@ def to_onnx(task: Task, direction: str, path: Path) -> tuple[float, tuple[int, .
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         require(package, "an ONNX file")
-    channels = task.info.channels["a" if direction == "AtoB" else "b"]
+    channels = task.info.channels[task.sides(direction)[0]]
     fixed = task.stride >= task.config.size
     side = task.config.size if fixed else task.stride * -(-min(task.config.size, 128) // task.stride)
     example = random_picture((1, channels, side, side))
@@ -63,5 +63,5 @@ def difference(task: Task, direction: str, path: Path, picture: Tensor) -> float
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (theirs,) = session.run(None, {"picture": picture.numpy()})
     with torch.no_grad():
-        ours = task.generate(picture, direction=direction).numpy()
+        ours = task(image=picture, direction=direction).numpy()
     return float(np.abs(theirs - ours).max())

@@ -20,6 +20,27 @@ CORE = 1024  # pixels a tile adds to the result, per side
 BLEND = 32  # pixels over which neighbours fade into each other, around each seam, where they may differ
 FARTHEST = 256  # context is cut here: a U-Net's receptive field is the whole picture
 GROUP_PIXELS = 4_500_000  # in step at once, context included; 64 float32 channels of them are 1.2 GB
+LEAST = 32  # smaller inputs are padded to this: below it a network's inner maps have no neighbours left
+
+
+def reflect(length: int, start: int, count: int) -> Tensor:
+    """Indices [count] into `length` values, mirrored at both ends as often as needed; `start` lie before."""
+    period = max(1, 2 * (length - 1))
+    i = (torch.arange(count) - start) % period
+    return torch.where(i < length, i, period - i)
+
+
+def pad(x: Tensor, stride: int, least: int = LEAST) -> tuple[Tensor, tuple[slice, slice]]:
+    """Mirror [B, C, H, W] up to multiples of `stride`; also the slices that cut the original out again."""
+    window = []
+    for axis in (-2, -1):
+        length = x.shape[axis]
+        whole = -(-max(length, least) // stride) * stride
+        start = (whole - length) // 2
+        if whole > length:
+            x = x.index_select(axis, reflect(length, start, whole).to(x.device))
+        window.append(slice(start, start + length))
+    return x, (window[0], window[1])
 
 
 @dataclass(frozen=True)

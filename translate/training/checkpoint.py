@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from translate.config import RunConfig, UserError, from_json, to_json
+from translate.inputs import leading
 from translate.task import DataInfo, Task, find
 
 MARK = "complete"
@@ -172,7 +173,7 @@ def write_model(
     return folder
 
 
-TAGS = {"image": "image-to-image", "text": "text-to-image"}  # the Hub's names
+TAGS = {"image": "image-to-image", "text": "text-to-image", "frames": "image-to-video"}  # the Hub's names
 
 
 def card(name: str, task: Task, title: str) -> str:
@@ -182,7 +183,7 @@ def card(name: str, task: Task, title: str) -> str:
     data = Path(info.name).name if info.name else " and ".join(info.names.values())
     return f"""---
 library_name: translate
-pipeline_tag: {TAGS.get(task.takes, "unconditional-image-generation")}
+pipeline_tag: {TAGS.get(leading(task.takes).command, "unconditional-image-generation")}
 tags: [{name}]
 ---
 # {title}

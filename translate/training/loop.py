@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from translate.config import RunConfig, UserError
+from translate.inputs import usage
 from translate.task import Task
 from translate.training import checkpoint, record
 from translate.training.processes import gathered, stoppable, together
@@ -120,8 +121,8 @@ def train(task: Task, dataset, config: RunConfig, previews=None) -> Path:
                     path = folder / "previews" / f"step-{done:08d}.png"
                     record.preview(task, shown, device, precision, path)
                 if save_due and first:
-                    few = record.preview_batch(previews or dataset, 4) if last else {}
-                    faithful = record.bf16_psnr(task, few, device) if last else None
+                    few = record.preview_batch(previews or dataset, 4) if last else None
+                    faithful = record.bf16_psnr(task, few, device) if few else None
                     save(folder, task, update, config, done, done * images, bf16_psnr=faithful)
             if interrupted and not last:
                 bar.close()
@@ -129,8 +130,9 @@ def train(task: Task, dataset, config: RunConfig, previews=None) -> Path:
                     f"stopped at update {done:,}; state saved in {folder}; the same command again continues"
                 )
     if first:
-        command = {"image": "image PHOTO", "text": "text CAPTION"}.get(task.takes, "sample")
-        print(f"done: {folder}. Use it: python -m translate {command} --model {folder} --output OUT")
+        print(
+            f"done: {folder}. Use it: python -m translate {usage(task.takes)} --model {folder} --output OUT"
+        )
     return folder
 
 

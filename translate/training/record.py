@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from translate import figures
+from translate import figures, inputs
 from translate.config import RunConfig, UserError, nearest, to_json
 from translate.task import Task
 from translate.training import checkpoint
@@ -98,15 +98,15 @@ def bf16_psnr(task: Task, batch: dict, device: torch.device) -> float | None:
 
     Inference takes the fast path where this is high enough. None where nothing is translated.
     """
-    if task.takes != "image" or not batch.keys() & {"a", "low"}:
+    if "image" not in task.takes:
         return None
     task.eval()
     batch, found = to_device(batch, device), []
     with task.using_average():
         for direction in task.directions:
-            source = batch["low"] if "low" in batch else batch["a" if direction == "AtoB" else "b"]
-            exact = task.generate(source, direction=direction).float()
+            given = inputs.from_batch(task, batch, direction)
+            exact = task(direction=direction, **given).float()
             with torch.autocast(device.type, torch.bfloat16):
-                fast = task.generate(source, direction=direction).float()
+                fast = task(direction=direction, **given).float()
             found.append(10 * torch.log10(4 / (fast - exact).square().mean().clamp(min=1e-10)))
     return round(float(min(found)), 2)

@@ -106,7 +106,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             download = gr.DownloadButton("Download zip", elem_id="several-download", interactive=False)
 
     def translators() -> dict[str, Entry]:
-        return {entry.name: entry for entry in shelf.entries() if shelf.takes(entry) == "image"}
+        return {entry.name: entry for entry in shelf.entries() if shelf.takes(entry) == ("image",)}
 
     def refresh(name: str | None):
         known = [(label, value) for label, value in choices(shelf) if value in translators()]

@@ -10,6 +10,7 @@ from translate.inference.pipeline import Pipeline
 from translate.task import find
 
 LOADED = 3  # pipelines kept in memory
+USABLE = [{"image"}, {"noise"}, {"noise", "label"}, {"text", "noise"}]  # what models may take
 
 
 class Stopped(UserError):
@@ -27,12 +28,12 @@ class Shelf:
         self.stops: set[str] = set()  # sessions that pressed Cancel since their last start
 
     def entries(self) -> list[Entry]:
-        """What the page can use: what takes pictures, noise or captions."""
-        return [entry for entry in entries(self.folders) if self.takes(entry) in ("image", "noise", "text")]
+        """What the page can use: what takes pictures, noise, captions or classes, and no more."""
+        return [entry for entry in entries(self.folders) if {*self.takes(entry)} in USABLE]
 
     def drawers(self) -> list[Entry]:
         """Those that tab Caption offers."""
-        return [entry for entry in self.entries() if self.takes(entry) == "text"]
+        return [entry for entry in self.entries() if "text" in self.takes(entry)]
 
     def enlargers(self) -> list[Entry]:
         """Those that tab Enhance offers."""
@@ -59,12 +60,12 @@ class Shelf:
         raise UserError(f"there is no model {name!r} any more; press ↻ and choose again")
 
     @staticmethod
-    def takes(entry: Entry) -> str:
-        """ "image", "noise", ...; empty where the method is not known here."""
+    def takes(entry: Entry) -> tuple[str, ...]:
+        """Names of `translate.inputs.INPUTS`; empty where the method is not known here."""
         try:
             return find(entry.task).takes
         except UserError:
-            return ""
+            return ()
 
     def pipeline(self, name: str) -> Pipeline:
         """The loaded model; loads it where it is new or was saved again since. Raises UserError."""

@@ -23,6 +23,7 @@ from translate.ui.shelf import Shelf, Stopped
 
 AUTO, FULL, TRAINED = "auto", "full", "trained"
 UPLOAD, DRAW = "Upload", "Draw"
+EVERY = "every class"
 MOST_SAMPLES = 64
 
 
@@ -70,14 +71,18 @@ def translate(
     return Made(file, note, pair=(small(picture), small(result)))
 
 
-def sample(shelf: Shelf, model: str, count: float, seed: float) -> Made:
-    """`count` pictures from noise and a PNG with all of them. Raises UserError."""
+def sample(shelf: Shelf, model: str, count: float, seed: float, label: str = EVERY) -> Made:
+    """`count` pictures from noise, of one class or of every in turn, and a PNG with all of them.
+
+    Raises UserError.
+    """
     count, seed = int(count or 0), int(seed or 0)
     if not 1 <= count <= MOST_SAMPLES:
         raise UserError(f"The number of pictures must be 1 to {MOST_SAMPLES}.")
     pipeline = shelf.pipeline(model)
     start = time.perf_counter()
-    pictures = pipeline.sample(count, seed=seed)
+    wanted = label if "label" in pipeline.takes and label != EVERY else None
+    pictures = pipeline.sample(count, seed=seed, label=wanted)
     seconds = time.perf_counter() - start
     sheet = Picture(tensor=images.grid([picture.tensor for picture in pictures]))
     file = write(sheet, f"{model}-seed-{seed}.png")
@@ -105,6 +110,11 @@ def directions(entry: Entry) -> list[tuple[str, str]]:
     """(label, direction) of what a model can do."""
     a, b = entry.domains if len(entry.domains) == 2 else ("A", "B")
     return [(f"{a} → {b}" if d == "AtoB" else f"{b} → {a}", d) for d in find(entry.task).directions]
+
+
+def classes(entry: Entry) -> list[str]:
+    """What a model with classes can be asked for."""
+    return [EVERY, *entry.facts.get("info", {}).get("classes", [])]
 
 
 def choices(shelf: Shelf) -> list[tuple[str, str]]:
@@ -176,6 +186,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         with gr.Row():
             count = gr.Slider(1, MOST_SAMPLES, 16, step=1, label="Pictures", elem_id="count")
             seed = gr.Number(0, label="Seed", precision=0, elem_id="seed", min_width=100)
+            label = gr.Dropdown([EVERY], value=EVERY, label="Class", elem_id="label", visible=False)
         with gr.Row():
             make = gr.Button("Make pictures", variant="primary", elem_id="make")
             another = gr.Button("Next seed", elem_id="next-seed")
@@ -210,8 +221,9 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         sizes = [("Automatic", AUTO), ("Full size", FULL), (f"{entry.size} px, as trained", TRAINED)]
         return {
             **clear,
-            image_panel: gr.update(visible=takes == "image"),
-            noise_panel: gr.update(visible=takes == "noise"),
+            image_panel: gr.update(visible="image" in takes),
+            noise_panel: gr.update(visible="image" not in takes),
+            label: gr.update(choices=classes(entry), value=EVERY, visible="label" in takes),
             details: gr.update(visible=True),
             line: f"{entry.description}\n\n<small>{about(entry)}</small>",
             way_in: gr.update(value=DRAW if labels else UPLOAD, visible=drawing.drawable(entry)),
@@ -245,7 +257,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         return made.file, made.pair, made.note, gr.update(value=made.file, interactive=True)
 
     def run_or_clear(name, path, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        if path is None or shelf.takes(said(shelf.entry, name)) != "image":
+        if path is None or "image" not in shelf.takes(said(shelf.entry, name)):
             return None, None, "", gr.update(value=None, interactive=False)
         return run(name, path, way, at, alpha, request, progress)
 
@@ -289,8 +301,8 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     def stop(request: gr.Request) -> None:
         shelf.stops.add(request.session_hash)
 
-    def draw(name, how_many, number):
-        made = said(sample, shelf, name, how_many, number)
+    def draw(name, how_many, number, wanted):
+        made = said(sample, shelf, name, how_many, number, wanted)
         return list(made.pictures), made.note, gr.update(value=made.file, interactive=True)
 
     def example(name, event: gr.SelectData):
@@ -300,6 +312,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
 
     panel = [image_panel, noise_panel, details, line, direction, size, examples, preview, card]
     panel += [way_in, upload, canvas, board, result, slider, note, download, grid, made_note, made_file]
+    panel += [label]
     inputs, outputs = [model, source, direction, size, keep_alpha], [result, slider, note, download]
     heavy = dict(concurrency_id="model", concurrency_limit=1, api_visibility="private")
     slow = dict(show_progress_on=result, **heavy)
@@ -326,8 +339,8 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     examples.select(example, model, [source, way_in, upload, canvas, board], **quick).then(
         run, inputs, outputs, **slow
     )
-    drawn = dict(fn=draw, inputs=[model, count, seed], outputs=[grid, made_note, made_file], **heavy)
-    gr.on([make.click, count.release, seed.submit], show_progress_on=grid, **drawn)
+    drawn = dict(fn=draw, inputs=[model, count, seed, label], outputs=[grid, made_note, made_file], **heavy)
+    gr.on([make.click, count.release, seed.submit, label.input], show_progress_on=grid, **drawn)
     another.click(lambda n: int(n or 0) + 1, seed, seed, **quick).then(show_progress_on=grid, **drawn)
     cancel.click(stop, None, None, **quick)
     page.load(refresh, model, model, **quick)
