@@ -42,8 +42,8 @@ def test_the_objective(case):
     x, y = batch["a"], batch["b"]
     fake = task.G(x.flip(3)) if mirrored else task.G(x)
     made, source = (fake, x) if fast else (task.G(torch.cat([x, y])), torch.cat([x, y]))
-    queries, _ = task.encode(made)
-    keys, _ = task.encode(source)
+    queries, _ = task.features(made)
+    keys, _ = task.features(source)
     queries = [f.flip(3) for f in queries] if mirrored else queries
     start()
     places = [torch.randperm(f.shape[2] * f.shape[3])[:7] for f in queries]
@@ -67,14 +67,14 @@ def test_chosen_layers_alone_are_contrasted():
     found, x = [], batch["a"]
     for layer in list(task.G)[:15]:
         found.append(x := layer(x))
-    features, last = task.encode(batch["a"])
+    features, last = task.features(batch["a"])
     torch.testing.assert_close(features, [found[4], found[14]])
     torch.testing.assert_close(last, found[14])
     torch.manual_seed(3)
     _, logs = losses_of(task, batch)
     torch.manual_seed(3)
     both = torch.cat([batch["a"], batch["b"]])
-    queries, keys = (task.encode(x)[0] for x in (task.G(both), both))
+    queries, keys = (task.features(x)[0] for x in (task.G(both), both))
     places = [torch.randperm(f.shape[2] * f.shape[3])[:7] for f in queries]
     losses = [
         patch_nce(q, k, 0.07) for q, k in zip(task.H(queries, places), task.H(keys, places), strict=True)
