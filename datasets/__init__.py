@@ -11,7 +11,7 @@ __all__ = ["DataError", "Dataset", "IterableDataset", "KINDS", "OPTIONS", "load"
 KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels", "points")
 OPTIONS = (
     *("a", "b", "direction", "resize", "load_size", "flip", "color_jitter", "strokes", "scale", "shrink"),
-    *("degrade", "cache"),
+    *("degrade", "cache", "labels_a", "labels_b", "skip_unpaired"),
 )
 
 
@@ -33,6 +33,9 @@ def load(
     shrink: float = 1.0,
     degrade: float = 0.0,
     cache: str = "auto",
+    labels_a: bool = False,
+    labels_b: bool = False,
+    skip_unpaired: bool = False,
 ) -> Dataset:
     """The data set at `data`, seen as `kind`.
 
@@ -55,9 +58,13 @@ def load(
     shrink: lowres pictures are first made smaller by a random factor from `shrink` to 1; 1 leaves them.
     degrade: 1 blurs, noises and JPEG-compresses `low` as cameras do, 0 leaves it (see `lowres.degraded`).
     cache: "auto" keeps decoded pictures in memory where they take less than a quarter of it; or "on", "off".
+    labels_a, labels_b: that side of paired or unpaired data holds label maps, see `classes`.
+    skip_unpaired: leave out pictures without a partner.
 
     Raises DataError, one sentence, where the data is missing, unreadable or laid out otherwise.
     """
+    from dataclasses import replace
+
     from datasets import points
     from datasets.geometry import Geometry
 
@@ -73,6 +80,12 @@ def load(
     geometry = Geometry.checked(size, resize, load_size, flip, train)
     if kind not in ("paired", "unpaired", "lowres") and (a is not None or b is not None):
         raise DataError(f"--a and --b are for paired and unpaired data; {kind} data comes from --data alone")
+    own = kind in ("paired", "unpaired") and not (is_built_in(data) and a is None)
+    if not own and (labels_a or labels_b or skip_unpaired):
+        what = f"{kind} data" if kind not in ("paired", "unpaired") else "the built-in birds"
+        raise DataError(
+            f"--labels-a, --labels-b and --skip-unpaired are for paired and unpaired pictures, not for {what}"
+        )
     if not 2 <= scale <= 8:
         raise DataError(f"--scale {scale} must be 2 to 8")
     if not 0.1 <= shrink <= 1:
@@ -90,6 +103,7 @@ def load(
 
         jitter = color_jitter if train else 0.0
         request = Request(data, split, geometry, a, b, direction, jitter, cache, scale, shrink, degrade)
+        request = replace(request, labels_a=labels_a, labels_b=labels_b, skip_unpaired=skip_unpaired)
         module = import_module(f"datasets.{kind}")
         try:
             found = module.load(request)

@@ -91,12 +91,13 @@ class Geometry:
             scale = (self.size if self.resize == "crop" else self.load_size) / min(height, width)
         return max(1, round(height * scale)), max(1, round(width * scale))
 
-    def fit(self, picture: Tensor, target: tuple[int, int] | None = None) -> Tensor:
+    def fit(self, picture: Tensor, target: tuple[int, int] | None = None, nearest: bool = False) -> Tensor:
         """The part that is never random: [..., C, H, W] uint8 or uint16 -> [..., C, h, w], the same type.
 
         `target` overrides the height and width, so that the second side of a pair lies exactly on the first.
+        nearest: no colours are mixed.
         """
-        picture = resized(picture, target or self.target(*picture.shape[-2:]))
+        picture = resized(picture, target or self.target(*picture.shape[-2:]), nearest)
         return edge_padded(picture, self.size) if self.resize == "pad" else picture
 
     def random(self, height: int, width: int) -> bool:
@@ -116,11 +117,11 @@ class Geometry:
         mirrored = self.flip and bool(randint(2, generator))
         return Window(top, left, side_y, side_x, mirrored)
 
-    def cut(self, picture: Tensor, window: Window) -> Tensor:
+    def cut(self, picture: Tensor, window: Window, nearest: bool = False) -> Tensor:
         """The sample: fitted [C, h, w] -> float32 [C, size, size] in [-1, 1]."""
         top, left, height, width, mirrored = window
         patch = picture[:, top : top + height, left : left + width]
-        patch = resized(patch, (self.size, self.size))
+        patch = resized(patch, (self.size, self.size), nearest)
         half = WHITE[patch.dtype] / 2
         patch = patch.to(torch.float32, memory_format=torch.contiguous_format).div_(half).sub_(1)
         return patch.flip(-1) if mirrored else patch
@@ -133,11 +134,19 @@ def zoomed_side(size: int, short: int, generator: torch.Generator) -> int:
     return round(low * math.exp(torch.rand((), generator=generator).item() * math.log(short / low)))
 
 
-def resized(picture: Tensor, target: Sequence[int]) -> Tensor:
+def resized(picture: Tensor, target: Sequence[int], nearest: bool = False) -> Tensor:
     """Bicubic with antialiasing: what the authors' PyTorch code uses, and where pictures grow a little
-    (128 -> 143) it keeps edges that bilinear would soften. [..., C, H, W] -> [..., C, *target], same type."""
+    (128 -> 143) it keeps edges that bilinear would soften. [..., C, H, W] -> [..., C, *target], same type.
+
+    nearest: each pixel is one of the picture's, the one at its middle."""
     if tuple(picture.shape[-2:]) == tuple(target):
         return picture
+    if nearest:
+        rows, columns = (
+            ((torch.arange(new) + 0.5) * old / new).long()
+            for old, new in zip(picture.shape[-2:], target, strict=True)
+        )
+        return picture[..., rows[:, None], columns]
     from torchvision.transforms.v2 import InterpolationMode, functional
 
     wide = picture.to(torch.float32) if picture.dtype == torch.uint16 else picture  # torch resizes no uint16

@@ -12,7 +12,7 @@ from datasets.arrays import Arrays
 from datasets.base import DataError, Dataset
 from datasets.geometry import Geometry, draw_jitter, jittered
 from datasets.memory import LARGEST, Stack, Where, numbers_of, views
-from datasets.pictures import Probe, decode, probe
+from datasets.pictures import Probe, decode_like, probe
 from datasets.sources import Source
 from datasets.store import Loaded, Store, keeps
 
@@ -35,6 +35,14 @@ class Request:
     scale: int = 4
     shrink: float = 1.0
     degrade: float = 0.0
+    labels_a: bool = False
+    labels_b: bool = False
+    skip_unpaired: bool = False
+
+    @property
+    def way(self) -> int:
+        """1, or -1 where the sides are swapped: the step through a list of both."""
+        return -1 if self.direction == "BtoA" else 1
 
 
 class Domain:
@@ -56,10 +64,10 @@ class Domain:
         return CROPS if self.single and self.geometry.train else len(self.source)
 
     def load(self, number: int) -> Loaded:
-        return (self.geometry.fit(self.decode(number)),)
+        return (self.geometry.fit(self.decode(number), nearest=self.like.nearest),)
 
     def decode(self, number: int) -> Tensor:
-        return decode(self.source.read(number), self.like.channels, self.like.bits, self.geometry.needed)
+        return decode_like(self.source.read(number), self.like, self.geometry.needed)
 
     def cost(self) -> float:
         """Bytes that keeping every fitted picture would take, from the sizes probed."""
@@ -84,8 +92,12 @@ class Domain:
     def view(self, index: int, strength: float, generator: torch.Generator) -> tuple[int, Tensor]:
         """One view of one picture, [C, size, size] in [-1, 1], and the picture's number."""
         number, (picture,) = self.store(index % len(self.source))
-        view = self.geometry.cut(picture, self.geometry.window(*picture.shape[1:], generator))
-        return number, jittered(view, draw_jitter(strength, generator))
+        window = self.geometry.window(*picture.shape[1:], generator)
+        view, factors = (
+            self.geometry.cut(picture, window, self.like.nearest),
+            draw_jitter(strength, generator),
+        )
+        return number, view if self.like.nearest else jittered(view, factors)
 
 
 def keep(cache: str, *domains: Domain) -> None:
@@ -148,6 +160,7 @@ def describe(
     split: str,
     classes: Sequence[str] = (),
     names: dict[str, str] | None = None,
+    label_colours: dict[str, list] | None = None,
 ) -> dict[str, Any]:
     """A data set's `info`."""
     return {
@@ -159,4 +172,5 @@ def describe(
         "classes": list(classes),
         "names": names or {},
         "split": split,
+        "label_colours": label_colours or {},
     }

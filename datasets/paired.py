@@ -1,5 +1,6 @@
 """Pairs of pictures that show the same: side by side in one file, or under the same name in two places."""
 
+import re
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -7,11 +8,12 @@ import torch
 from torch import Tensor
 
 from datasets import layouts
-from datasets.base import DataError, Dataset
+from datasets.base import DataError, Dataset, warn_once
+from datasets.classes import side
 from datasets.geometry import draw_jitter, jittered
 from datasets.images import Request, describe
-from datasets.pictures import Probe, decode, probe
-from datasets.sources import Source
+from datasets.pictures import Probe, decode_like, probe
+from datasets.sources import Chosen, Source
 from datasets.store import Loaded, Store, keeps
 
 LAYOUT = "DIR/train/*.jpg with A|B side by side or DIR/train/A and DIR/train/B, or --a PATH and --b PATH"
@@ -31,7 +33,9 @@ class Paired(Dataset):
         self.swapped = request.direction == "BtoA"
         self.color_jitter = request.color_jitter
         areas = [height * width for height, width in (self.geometry.target(*size) for size in pairs.sizes)]
-        cost = len(pairs) * sum(areas) / len(areas) * sum(pairs.channels) * pairs.bits / 8
+        cost = (
+            len(pairs) * sum(areas) / len(areas) * sum(like.channels * like.bits / 8 for like in pairs.likes)
+        )
         self.store = Store(len(pairs), self.load, pairs.where, keeps(request.cache, cost))
 
     def order(self, epoch: int, seed: int) -> Tensor:
@@ -39,27 +43,28 @@ class Paired(Dataset):
 
     def load(self, number: int) -> Loaded:
         a, b = self.pairs.decode(number, self.geometry.needed)
-        target = self.geometry.target(*a.shape[1:])
-        return self.geometry.fit(a, target), self.geometry.fit(b, target)
+        target, (like_a, like_b) = self.geometry.target(*a.shape[1:]), self.pairs.likes
+        return self.geometry.fit(a, target, like_a.nearest), self.geometry.fit(b, target, like_b.nearest)
 
     def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
-        number, (a, b) = self.store(index)
-        window = self.geometry.window(*a.shape[1:], generator)
+        number, pair = self.store(index)
+        window = self.geometry.window(*pair[0].shape[1:], generator)
         factors = draw_jitter(self.color_jitter, generator)
-        a, b = (jittered(self.geometry.cut(side, window), factors) for side in (a, b))
+        a, b = (
+            jittered(self.geometry.cut(side, window, like.nearest), None if like.nearest else factors)
+            for side, like in zip(pair, self.pairs.likes, strict=True)
+        )
         if self.swapped:
             a, b = b, a
         return {"a": a, "b": b, "index": index, "file": self.pairs.where(number)}
 
 
 class Halves:
-    """A on the left half of each file, B on the right; both have the same channels."""
+    """A on the left half of each file, B on the right."""
 
-    def __init__(self, source: Source, like: Probe) -> None:
-        self.source = source
-        self.channels = like.channels, like.channels
-        self.bits = like.bits
-        self.sizes = [(height, width // 2) for height, width in like.sizes]
+    def __init__(self, source: Source, likes: Sequence[Probe]) -> None:
+        self.source, self.likes = source, likes
+        self.sizes = [(height, width // 2) for height, width in likes[0].sizes]
         self.where = source.where
 
     def __len__(self) -> int:
@@ -67,11 +72,12 @@ class Halves:
 
     def decode(self, number: int, needed: int | None) -> Loaded:
         # Never at a fraction of its size: a JPEG block at the middle could then mix the two sides.
-        both = decode(self.source.read(number), self.channels[0], self.bits)
-        height, width = both.shape[1:]
+        data = self.source.read(number)
+        sides = [decode_like(data, like) for like in self.likes]
+        height, width = sides[0].shape[1:]
         if not has_halves(height, width):
             raise ValueError(f"{width}x{height} is no pair side by side")
-        return both[:, :, : width // 2], both[:, :, width // 2 :]
+        return sides[0][:, :, : width // 2], sides[1][:, :, width // 2 :]
 
 
 def has_halves(height: int, width: int) -> bool:
@@ -82,12 +88,12 @@ def has_halves(height: int, width: int) -> bool:
 class Matched:
     """Files of the same name (without suffix) in two sources; where sizes differ, A's decides."""
 
-    def __init__(self, sources: Sequence[Source], likes: Sequence[Probe]) -> None:
-        self.source, self.other = sources
-        self.partner = matched(*sources)
-        self.channels = tuple(like.channels for like in likes)
-        self.bits = max(like.bits for like in likes)
-        self.sizes = likes[0].sizes
+    def __init__(self, sources: Sequence[Source], likes: Sequence[Probe], skip: bool = False) -> None:
+        """skip: leave out pictures without a partner."""
+        partners = matched(*sources, skip)
+        self.source, self.other = Chosen(sources[0], list(partners)), sources[1]
+        self.partner = list(partners.values())
+        self.likes, self.sizes = likes, likes[0].sizes
 
     def __len__(self) -> int:
         return len(self.source)
@@ -97,25 +103,55 @@ class Matched:
 
     def decode(self, number: int, needed: int | None) -> Loaded:
         a, b = self.source.read(number), self.other.read(self.partner[number])
-        return decode(a, self.channels[0], self.bits, needed), decode(b, self.channels[1], self.bits, needed)
+        like_a, like_b = self.likes
+        return decode_like(a, like_a, needed), decode_like(b, like_b, needed)
 
 
-def matched(a: Source, b: Source) -> Sequence[int]:
-    """The number in B of each picture of A, by name; raises DataError naming pictures without a partner."""
+def matched(a: Source, b: Source, skip: bool = False) -> dict[int, int]:
+    """The number in B of each picture of A, by name: as they are, in small letters, or without what all on
+    one side end in (`_A`, `_B`). `skip`: of those that have one.
+
+    Raises DataError naming pictures without a partner.
+    """
     keys_a, keys_b = a.keys(), b.keys()
-    if keys_a == keys_b:
-        return range(len(a))
-    numbers_a, numbers_b = numbered(a, keys_a), numbered(b, keys_b)
-    alone = [a.where(number) for key, number in numbers_a.items() if key not in numbers_b]
-    alone += [b.where(number) for key, number in numbers_b.items() if key not in numbers_a]
-    if alone:
+    best: dict[int, int] = {}
+    alone: list[str] = []
+    for way in (list, small, without_ending):
+        numbers_a, numbers_b = numbered(a, way(keys_a)), numbered(b, way(keys_b))
+        found = {number: numbers_b[key] for key, number in numbers_a.items() if key in numbers_b}
+        if len(found) > len(best) or not alone:
+            best, alone = found, []
+            alone += [a.where(number) for key, number in numbers_a.items() if key not in numbers_b]
+            alone += [b.where(number) for key, number in numbers_b.items() if key not in numbers_a]
+        if not alone:
+            break
+    named = ", ".join(alone[:3]) + (", ..." if len(alone) > 3 else "")
+    if alone and not (skip and best):
+        mend = "" if skip or not best else "; --skip-unpaired leaves them out"
         raise DataError(
             f"paired data needs the same file names in {a.path} and {b.path}; "
-            f"{len(alone)} pictures have no partner: "
-            + ", ".join(alone[:3])
-            + (", ..." if len(alone) > 3 else "")
+            f"{len(alone)} pictures have no partner: {named}{mend}"
         )
-    return [numbers_b[key] for key in keys_a]
+    if alone:
+        warn_once(f"left out {len(alone)} pictures without a partner: {named}")
+    return dict(sorted(best.items()))
+
+
+def small(keys: Sequence[Hashable]) -> list[Hashable]:
+    return [key.casefold() if isinstance(key, str) else key for key in keys]
+
+
+def without_ending(keys: Sequence[Hashable]) -> list[Hashable]:
+    """Small letters without what all end in behind a _, - or ., as in 1_A, 2_A or x_photo, y_photo."""
+    if not keys or not all(isinstance(key, str) for key in keys):
+        return list(keys)
+    names = [str(key) for key in small(keys)]
+    endings = {re.search(r"[_.\- ]?[^_.\- /]*$", name)[0] for name in names}
+    while len(endings) == 1 and (ending := endings.pop()) and ending[0] in "_.- ":
+        names = [name.removesuffix(ending) for name in names]
+        if len(keys) > 1:  # of one name nothing tells how much of it is the ending
+            endings = {re.search(r"[_.\- ]?[^_.\- /]*$", name)[0] for name in names}
+    return names
 
 
 def numbered(source: Source, keys: Sequence[Hashable]) -> dict[Hashable, int]:
@@ -134,8 +170,13 @@ def load(request: Request) -> Paired:
     """Pairs from one place or two; `direction` "BtoA" swaps the sides."""
     pairs: Halves | Matched
     part = layouts.two(request.data, request.a, request.b, request.split, "paired")
+    labelled, targets = (request.labels_a, request.labels_b), ("a", "b")[:: request.way]
     if part is not None:
-        pairs = Matched(part.chosen, [probe(source) for source in part.train])
+        likes = [
+            side(source, yes, flag == targets[1], f"--labels-{flag}")
+            for source, yes, flag in zip(part.train, labelled, "ab", strict=True)
+        ]
+        pairs = Matched(part.chosen, likes, request.skip_unpaired)
     else:
         part = layouts.one(request.data, request.split)
         if part.train.folders().keys() != {""}:
@@ -147,16 +188,24 @@ def load(request: Request) -> Paired:
             if not has_halves(height, width):
                 odd = f"{part.train.where(number)} is no pair: it is {width}x{height}"
                 raise DataError(f"paired data needs {LAYOUT}; {odd}")
-        pairs = Halves(part.chosen, like)
+        likes = [
+            side(part.train, yes, flag == targets[1], f"--labels-{flag}", half)
+            for half, (yes, flag) in enumerate(zip(labelled, "ab", strict=True))
+        ]
+        pairs = Halves(part.chosen, likes)
     name, names = layouts.names(request.data, request.a, request.b)
-    order = -1 if request.direction == "BtoA" else 1
     info = describe(
         "paired",
         name,
         len(pairs),
-        dict(zip("ab", pairs.channels[::order], strict=True)),
-        pairs.bits,
+        dict(zip("ab", [like.channels for like in likes][:: request.way], strict=True)),
+        max(like.bits for like in likes),
         part.split,
-        names=dict(zip("ab", names[::order], strict=False)),
+        names=dict(zip("ab", names[:: request.way], strict=False)),
+        label_colours={
+            key: like.classes.told()
+            for key, like in zip("ab", likes[:: request.way], strict=True)
+            if like.classes
+        },
     )
     return Paired(info, pairs, request)

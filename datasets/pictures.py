@@ -1,6 +1,7 @@
 """Encoded bytes -> pixels: every picture mode brought to the channels and bits of its data set."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +29,8 @@ class Probe:
     numbers: list[int] = field(default_factory=list)  # those that can be read
     sizes: list[tuple[int, int]] = field(default_factory=list)  # their (height, width) as shown
     bad: dict[int, str] = field(default_factory=dict)  # number -> reason
+    nearest: bool = False  # its colours may not be mixed, as they stand for something: see `classes`
+    classes: Callable[[Tensor], Tensor] | None = None  # of label maps: values to the colours inside
 
     def mean_area(self) -> float:
         return sum(height * width for height, width in self.sizes) / max(1, len(self.sizes))
@@ -121,6 +124,13 @@ def decode(data: bytes, channels: int, bits: int, needed: int | None = None) -> 
         pixels = torch.from_numpy(np.array(in_mode(image, {1: "L", 3: "RGB", 4: "RGBA"}[channels])))
     pixels = pixels[None] if channels == 1 else pixels.permute(2, 0, 1)
     return (pixels.to(torch.int32) * 257).to(torch.uint16) if bits == 16 else pixels
+
+
+def decode_like(data: bytes, like: Probe, needed: int | None = None) -> Tensor:
+    """`decode` for pictures of a source that looks like that."""
+    if like.classes is not None:
+        return like.classes(decode(data, 3, 8))
+    return decode(data, like.channels, like.bits, None if like.nearest else needed)
 
 
 def in_mode(image: Image.Image, mode: str) -> Image.Image:

@@ -1,6 +1,7 @@
 """What is at a path: counts, sizes, unreadable files, the kinds of data it can serve, and a contact sheet."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from PIL import Image
 
 from datasets import KINDS, is_built_in, layouts, load
 from datasets.base import DataError, Dataset
+from datasets.captions import captions_of
+from datasets.classes import MOST, colours_in
 from datasets.pictures import decode, read_header
 from datasets.sources import Empty, Source, open_source
 from datasets.store import UNREADABLE, reason
@@ -19,6 +22,9 @@ from datasets.store import UNREADABLE, reason
 CHECKED = 20_000  # pictures decoded at most
 CELL, COLUMNS, ROWS, GAP = 128, 8, 4, 4  # of the contact sheet
 TWO = ("paired", "unpaired")
+LISTED = 12  # colours shown
+EXAMPLES = 3  # captions shown
+COLOURED = 64  # pictures whose colours are counted
 COLOURS = {1: "grey", 3: "RGB", 4: "RGB with alpha"}
 
 
@@ -35,6 +41,8 @@ class Report:
     unreadable: dict[str, str] = field(default_factory=dict)  # file -> reason
     kinds: dict[str, str] = field(default_factory=dict)  # kind -> what training would see
     refused: dict[str, str] = field(default_factory=dict)  # kind -> what it lacks
+    colours: list[str] = field(default_factory=list)  # of each side: how many different ones
+    captions: list[str] = field(default_factory=list)  # lines about them
     contact_sheet: Image.Image | None = None
 
     def __str__(self) -> str:
@@ -46,7 +54,9 @@ class Report:
             lines.append(
                 f"  modes       {', '.join(f'{mode} ({n:,})' for mode, n in self.modes.most_common())}"
             )
+        lines += [f"  colours     {line}" for line in self.colours]
         lines += [f"  {kind:<12}{what}" for kind, what in self.kinds.items()]
+        lines += self.captions
         lines += [f"  no {kind:<9}{why.partition('; found')[0]}" for kind, why in self.refused.items()]
         if self.checked:
             all_of = "all" if self.checked == self.count else f"{self.checked:,} of {self.count:,}"
@@ -88,8 +98,65 @@ def report(
             if kind:
                 raise
             found.refused[name] = str(error)
+    if not two and not kind and not is_built_in(path):
+        try:
+            told_of_captions(path, found)
+        except DataError as error:
+            found.refused["captions"] = str(error)
+    if two or not is_built_in(path):
+        found.colours = colours(str(path), a, b, found.kinds)
     found.contact_sheet = sheet(best) if best is not None else None
     return found
+
+
+def told_of_captions(path: str, found: Report) -> None:
+    """How many pictures have captions, how many a picture, which words, from which file. Raises DataError."""
+    part = layouts.one(path, "train")
+    captions = captions_of(part.chosen, path)
+    counts = [len(each) for each in captions.captions if each]
+    if not counts:
+        why = "; ".join(captions.remarks)
+        raise DataError("no text belongs to the pictures" + (f": {why}" if why else ""))
+    words = Counter(
+        word for each in captions.captions for text in each for word in re.findall(r"\w+", text.lower())
+    )
+    twice = sum(count > 1 for count in words.values())
+    mean, least, most = sum(counts) / len(counts), min(counts), max(counts)
+    each = f"{most}" if least == most else f"{mean:.1f} ({least} to {most})"
+    encodings = "".join(f", {name} in {file}" for name, file in captions.encodings.items() if name != "utf-8")
+    origins = ", ".join(captions.origins[:3]) + (", ..." if len(captions.origins) > 3 else "")
+    found.captions = [
+        f"  captions    {len(counts):,} pictures with, {len(captions.alone):,} without; {each} a picture; "
+        f"{len(words):,} different words, {twice:,} of them more than once",
+        f"    from {origins}{encodings}",
+    ]
+    some = [each[0] for each in captions.captions if each]
+    shown = [some[number * len(some) // EXAMPLES] for number in range(min(EXAMPLES, len(some)))]
+    found.captions += [f"    e.g. {text[:100]}" for text in shown]
+    found.captions += [f"    without: {part.chosen.where(number)}" for number in captions.alone[:EXAMPLES]]
+
+
+def colours(path: str, a: str | None, b: str | None, kinds: dict[str, str]) -> list[str]:
+    """How many colours there are on each side, where they are few; what holds few may be label maps."""
+    sides: list[tuple[str, Source, int | None]] = []
+    if kinds.keys() & set(TWO) and (part := layouts.two(path, a, b, "train", "paired")) is not None:
+        sides = [("a: ", part.train[0], None), ("b: ", part.train[1], None)]
+    elif "paired" in kinds:
+        sides = [(f"{side}: ", layouts.one(path, "train").train, half) for half, side in enumerate("ab")]
+    elif a is None:
+        sides = [("", layouts.one(path, "train").train, None)]
+    lines = []
+    for name, source, half in sides:
+        values = colours_in(source, source.spread(COLOURED), MOST, half)
+        if values is None:
+            continue
+        grey = all(red == green == blue for red, green, blue in values)
+        shown = ", ".join(str(value[0] if grey else value) for value in values[:LISTED])
+        more = f", ... (of {len(source.spread(COLOURED))} pictures)" if len(values) > LISTED else ""
+        flag = f"; if they stand for classes: --labels-{name[0]}" if name else ""
+        kind = "grey value" if grey else "colour"
+        lines.append(f"{name}{len(values)} {kind}{'s' * (len(values) != 1)}: {shown}{more}{flag}")
+    return lines
 
 
 def look(source: Source, found: Report) -> None:

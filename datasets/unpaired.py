@@ -7,8 +7,8 @@ from torch import Tensor
 
 from datasets import layouts
 from datasets.base import Dataset, randint, shuffled
+from datasets.classes import side
 from datasets.images import Domain, Request, describe, keep
-from datasets.pictures import probe
 
 LAYOUT = "DIR/trainA and DIR/trainB (and testA, testB), DIR/train/A and DIR/train/B, or --a PATH and --b PATH"
 
@@ -44,15 +44,13 @@ def load(request: Request) -> Unpaired:
     part = layouts.two(request.data, request.a, request.b, request.split, "unpaired")
     if part is None:
         raise layouts.needs("unpaired", LAYOUT, request.data)
+    labelled, targets = (request.labels_a, request.labels_b), ("a", "b")[:: request.way]
     domains = [
-        Domain(chosen, probe(train), request.geometry)
-        for chosen, train in zip(part.chosen, part.train, strict=True)
+        Domain(chosen, side(train, yes, flag == targets[1], f"--labels-{flag}"), request.geometry)
+        for chosen, train, yes, flag in zip(part.chosen, part.train, labelled, "ab", strict=True)
     ]
     name, names = layouts.names(request.data, request.a, request.b)
-    if request.direction == "BtoA":
-        domains.reverse()
-        names.reverse()
-    a, b = domains
+    a, b = domains[:: request.way]
     info = describe(
         "unpaired",
         name,
@@ -60,6 +58,7 @@ def load(request: Request) -> Unpaired:
         {"a": a.like.channels, "b": b.like.channels},
         max(a.like.bits, b.like.bits),
         part.split,
-        names=dict(zip("ab", names, strict=False)),
+        names=dict(zip("ab", names[:: request.way], strict=False)),
+        label_colours={key: d.like.classes.told() for key, d in (("a", a), ("b", b)) if d.like.classes},
     )
     return Unpaired(info, a, b, request)

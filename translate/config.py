@@ -38,6 +38,9 @@ class RunConfig:
     a: str | None = None  # where domain A comes from, instead of a folder inside --data
     b: str | None = None  # where domain B comes from, instead of a folder inside --data
     direction: Literal["AtoB", "BtoA"] = "AtoB"  # which side is the input
+    labels_a: bool = False  # domain A holds label maps: no colours mixed, pictures come back in its values
+    labels_b: bool = False  # domain B holds label maps
+    skip_unpaired: bool = False  # paired data: leave out pictures without a partner
     size: int = 256  # height and width of the training crops, in pixels
     resize: Literal["resize-crop", "scale-crop", "crop", "resize", "pad"] = (
         "resize-crop"  # how pictures become square: resize-crop squashes (as in the papers), scale-crop not

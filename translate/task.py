@@ -34,6 +34,7 @@ class DataInfo:
         default_factory=dict
     )  # human names of the domains: {"a": "line", "b": "openmoji"}
     split: str = "train"
+    label_colours: dict[str, list] = field(default_factory=dict)  # of label maps: [value, colour inside]
 
     @classmethod
     def of(cls, facts: dict) -> "DataInfo":
