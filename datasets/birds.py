@@ -4,6 +4,7 @@ Every kind of data comes from it: pairs (ink outline and bird), unpaired collect
 striped-winged birds), captions, labels, low resolution, plain pictures.
 """
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,6 +112,12 @@ def picture(of: Bird, size: int, style: str = "colour") -> Tensor:
     return pixels(of, size, style).float().div_(127.5).sub_(1)
 
 
+@functools.cache
+def words_told() -> tuple[str, ...]:
+    """The vocabulary of the first VOCABULARY birds' captions; counted once a process, for a second."""
+    return tuple(vocabulary(told for index in range(VOCABULARY) for told in captions(bird(index))))
+
+
 class Birds(Dataset):
     """Birds as one kind of data; sample `index` of the test part is another bird than any of training."""
 
@@ -136,8 +143,7 @@ class Birds(Dataset):
             "split": split,
         }
         if kind == "captions":
-            told = (sentence for index in range(VOCABULARY) for sentence in captions(bird(index)))
-            self.info["vocabulary"] = vocabulary(told)
+            self.info["vocabulary"] = list(words_told())
             self.info["captions"] = [captions(bird(index))[0] for index in range(TOLD)]
 
     def bird(self, index: int) -> Bird:
