@@ -20,7 +20,7 @@ def main() -> None:
 
     task_class = find(name)
     config = task_class.Config(**vars(config))
-    options = {option: getattr(config, option) for option in datasets.OPTIONS}
+    options = {option: getattr(config, option) for option in datasets.OPTIONS if hasattr(config, option)}
     data = datasets.load(task_class.data, config.data, size=config.size, **options)
     held_out = datasets.load(task_class.data, config.data, size=config.size, split="test", **options)
     torch.manual_seed(config.seed)

@@ -4,6 +4,9 @@ Hugging Face's package has the same name; from a checkout ours comes first. Acce
 `Dataset` and `IterableDataset` here, so both exist. Data sets of the Hub come through `hub.py`.
 """
 
+from dataclasses import replace
+from pathlib import Path
+
 from datasets.base import DataError, Dataset, IterableDataset
 
 __all__ = ["DataError", "Dataset", "IterableDataset", "KINDS", "OPTIONS", "load"]
@@ -11,7 +14,7 @@ __all__ = ["DataError", "Dataset", "IterableDataset", "KINDS", "OPTIONS", "load"
 KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels", "points")
 OPTIONS = (
     *("a", "b", "direction", "resize", "load_size", "flip", "color_jitter", "strokes", "scale", "shrink"),
-    *("degrade", "cache", "labels_a", "labels_b", "skip_unpaired"),
+    *("degrade", "cache", "labels_a", "labels_b", "skip_unpaired", "text_words"),
 )
 
 
@@ -36,6 +39,7 @@ def load(
     labels_a: bool = False,
     labels_b: bool = False,
     skip_unpaired: bool = False,
+    text_words: Path | None = None,
 ) -> Dataset:
     """The data set at `data`, seen as `kind`.
 
@@ -57,6 +61,7 @@ def load(
     scale: how much smaller `low` is than `high` in lowres data, each way.
     shrink: lowres pictures are first made smaller by a random factor from `shrink` to 1; 1 leaves them.
     degrade: 1 blurs, noises and JPEG-compresses `low` as cameras do, 0 leaves it (see `lowres.degraded`).
+    text_words: a file of word vectors whose words captions may also have.
     cache: "auto" keeps decoded pictures in memory where they take less than a quarter of it; or "on", "off".
     labels_a, labels_b: that side of paired or unpaired data holds label maps, see `classes`.
     skip_unpaired: leave out pictures without a partner.
@@ -104,6 +109,7 @@ def load(
         jitter = color_jitter if train else 0.0
         request = Request(data, split, geometry, a, b, direction, jitter, cache, scale, shrink, degrade)
         request = replace(request, labels_a=labels_a, labels_b=labels_b, skip_unpaired=skip_unpaired)
+        request = replace(request, text_words=text_words)
         module = import_module(f"datasets.{kind}")
         try:
             found = module.load(request)

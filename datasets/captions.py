@@ -16,14 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datasets import layouts
-from datasets.base import DataError, randint, warn_once
+from datasets import cub, layouts
+from datasets.base import DataError, randint, shuffled, warn_once
+from datasets.colours import renamed
 from datasets.images import Domain, Images, Request, describe
 from datasets.pictures import decode, probe
 from datasets.sources import Chosen, Files, Joined, Source
 from datasets.tables import read_table
 from datasets.texts import TABLES, Pictures, Texts, texts_at, tidy
-from datasets.words import vocabulary
+from datasets.words import vocabulary, words_of
 
 LAYOUT = (
     "pictures with captions: DIR/text/NAME.txt or NAME.txt beside each, or a captions.json, .jsonl or .csv "
@@ -273,17 +274,35 @@ class Captions(Images):
 
     batch = None  # captions are drawn one by one
 
-    def __init__(self, info, domain: Domain, captions: list[list[str]], request: Request) -> None:
+    def __init__(
+        self,
+        info,
+        domain: Domain,
+        captions: list[list[str]],
+        request: Request,
+        places: list[int] = (),
+        colours: bool = False,
+    ) -> None:
         super().__init__(info, domain, request)
         self.captions = captions
+        self.places = places or list(range(len(captions)))  # the picture of each sample
+        self.colours = colours  # whether colours are also called by other names
+        self.info["count"] = len(self.places)
         folders = [domain.source.name(number).rpartition("/")[0] for number in range(len(captions))]
         shared = len(set(folders)) > 1 and max(map(folders.count, set(folders))) > 1
         self.kinds = folders if shared else [str(number) for number in range(len(captions))]
 
+    def order(self, epoch: int, seed: int) -> Tensor:
+        several = len(self.places) > len(self.captions)
+        return shuffled(len(self.places), epoch, seed) if several else super().order(epoch, seed)
+
     def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
+        index = self.places[index % len(self.places)]
         number, image = self.domain.view(index, self.color_jitter, generator)
         caption = pick(self.captions[number], generator)
         wrong = pick(self.captions[self.other(number, generator)], generator)
+        if self.colours:
+            caption, wrong = renamed(caption, generator), renamed(wrong, generator)
         file = self.domain.source.where(number)
         return {"image": image, "caption": caption, "wrong": wrong, "index": index, "file": file}
 
@@ -318,5 +337,11 @@ def load(request: Request) -> Captions:
     name = layouts.human(request.data)
     info = describe("captions", name, len(domain), {"image": like.channels}, like.bits, split)
     info["vocabulary"] = vocabulary(itertools.chain(*told))
+    if request.text_words:
+        info["vocabulary"] = list(dict.fromkeys([*info["vocabulary"], *words_of(request.text_words)]))
     info["captions"] = list(dict.fromkeys(told[i * len(told) // TOLD][0] for i in range(TOLD)))
+    kinds = cub.sources([source.where(number) for number in range(len(source))], request.data)
+    if kinds and request.geometry.train:
+        told, colours = cub.weighted(told, kinds), request.text_words is not None
+        return Captions(info, domain, told, request, cub.places(kinds), colours)
     return Captions(info, domain, told, request)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ class Request:
     labels_a: bool = False
     labels_b: bool = False
     skip_unpaired: bool = False
+    text_words: Path | None = None
 
     @property
     def way(self) -> int:

@@ -4,8 +4,12 @@ It is for WordPiece (Schuster & Nakajima 2012), but counted here: the trainer of
 ties by the order of a hash table, so its pieces differ from run to run, and a run could not be resumed.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
+
+from datasets.base import DataError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]")  # their places are their numbers: 0, 1, 2
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -22,6 +26,17 @@ def vocabulary(captions: Iterable[str], size: int = SIZE) -> list[str]:
     words = [word for word, count in counts.items() if count >= LEAST and word not in LETTERS]
     words.sort(key=lambda word: (-counts[word], word))
     return [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS), *words[:size]]
+
+
+def words_of(file: Path) -> list[str]:
+    """The words of a file of word vectors. Raises DataError for another file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt") as opened:
+            return [str(word) for word in json.loads(opened.metadata()["words"])]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"--text-words {file} holds no vectors of words ({error})") from None
 
 
 def rules():

@@ -91,6 +91,9 @@ class TextConfig(RunConfig):
         "scratch"  # scratch: learned here; or a transformers text model, frozen: Hub id, folder
     )
     text_revision: str | None = None  # of that model on the Hub; default the newest, which is written down
+    text_words: Path | None = (
+        None  # file of word vectors, kept as they are: words of no caption are understood by their kin
+    )
     words: int = 256  # numbers of a sentence, as AttnGAN's encoder has; a --text-encoder brings its own
     text_steps: int = 3000  # first so many updates train the text encoder; then it is frozen
     text_sight: Literal["plain", "imagenet"] = "plain"  # what it learns with; imagenet: by EfficientNet-lite0

@@ -5,10 +5,12 @@ The encoder learns from captions alone: to find each picture's caption in the ba
 """
 
 import dataclasses
+import json
 import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +23,7 @@ from translate.task import DataInfo, Task, UserError
 PAD, UNKNOWN, START = 0, 1, 2  # numbers of the first three pieces of every vocabulary
 LENGTH = 48  # pieces of a sentence; of the flowers' captions 1 in 3,000 has more
 LONGEST = 10_000  # characters looked at
+GIVEN = 128  # numbers of a word in a file of word vectors
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,10 @@ class TextEncoder(nn.Module):
     sooner than three: held-out loss 3.0, not 3.6, in 0.61 of the time.
     """
 
-    def __init__(self, pieces: int, width: int = 256, depth: int = 1, heads: int = 4):
+    def __init__(self, pieces: int, width: int = 256, depth: int = 1, heads: int = 4, given: int = 0):
         super().__init__()
-        self.pieces = nn.Embedding(pieces, width, padding_idx=PAD)
+        self.pieces = nn.Embedding(pieces, given or width, padding_idx=PAD)
+        self.lift = nn.Linear(given, width) if given else nn.Identity()
         self.near = nn.Conv1d(width, width, 3, padding=1)
         self.places = nn.Parameter(0.02 * torch.randn(LENGTH, width))
         layer = nn.TransformerEncoderLayer(
@@ -110,6 +114,10 @@ class TextEncoder(nn.Module):
         self.layers = nn.TransformerEncoder(layer, depth, nn.LayerNorm(width), enable_nested_tensor=False)
         self.out = nn.Linear(width, width)
         nn.init.normal_(self.pieces.weight, std=0.5)  # 0.02 learns nothing for hundreds of updates
+        if given:
+            self.pieces.weight.requires_grad_(False)
+            nn.init.normal_(self.lift.weight, std=0.5 / given**0.5)
+            nn.init.zeros_(self.lift.bias)
         with torch.no_grad():
             self.pieces.weight[PAD] = 0
 
@@ -120,13 +128,31 @@ class TextEncoder(nn.Module):
         """
         length = int((numbers != PAD).sum(1).max())  # nothing is computed for places that all leave empty
         numbers = numbers[:, :length]
-        x = self.pieces(numbers)
+        x = self.lift(self.pieces(numbers)) * (numbers != PAD).unsqueeze(2)
         x = x + F.gelu(self.near(x.transpose(1, 2))).transpose(1, 2) + self.places[:length]
         x = self.layers(x, src_key_padding_mask=numbers == PAD)
         return x * (numbers != PAD).unsqueeze(2)
 
     def forward(self, numbers: Tensor) -> Tensor:
         return self.out(self.words(numbers).sum(1) / (numbers != PAD).sum(1, keepdim=True))
+
+
+def word_vectors(file: Path, vocabulary: tuple[str, ...]) -> Tensor:
+    """The vectors [len(vocabulary), GIVEN] of words in a file: float `vectors` [N, GIVEN] and, in its
+    metadata, `words`, a JSON list of N; zeros for others. Raises UserError for another file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt") as opened:
+            words, vectors = json.loads(opened.metadata()["words"]), opened.get_tensor("vectors").float()
+        place = {word: number for number, word in enumerate(words)}
+        zero = vectors.new_zeros(GIVEN)
+        found = torch.stack([vectors[place[w]] if w in place else zero for w in vocabulary])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"--text-words {file} holds no vectors of words ({error})") from None
+    found[PAD] = 0
+    return found
 
 
 class PictureEncoder(nn.Module):
@@ -232,7 +258,10 @@ class FromText(Task):
         if config.text_encoder == "scratch":
             self.words, self.text_steps = config.words, config.text_steps
             self.reads = Words(info.vocabulary)
-            self.text = TextEncoder(len(info.vocabulary), config.words)
+            given = GIVEN if config.text_words else 0
+            self.text = TextEncoder(len(info.vocabulary), config.words, given=given)
+            if config.text_words and config.text_words.exists():  # else they come with the weights
+                self.text.pieces.weight.copy_(word_vectors(config.text_words, info.vocabulary))
             self.pairing = Pairing(info.channels["image"], config.words, config.text_sight)
         else:
             self.frozen = Frozen(config.text_encoder, config.text_revision)
@@ -243,7 +272,9 @@ class FromText(Task):
         """Of the encoder and what it learns against; none where it is frozen from the start."""
         if self.frozen:
             return {}
-        learned = [*self.text.parameters(), *self.pairing.parameters()]
+        if not self.text.pieces.weight.any():
+            raise UserError(f"--text-words {self.config.text_words}: there is no such file of word vectors")
+        learned = [p for p in (*self.text.parameters(), *self.pairing.parameters()) if p.requires_grad]
         return {"text": torch.optim.Adam(learned, self.config.text_rate, fused=True)}
 
     def lr_scale(self, t: int) -> float:

@@ -97,11 +97,18 @@ class Projected(Eyes):
             for _ in WIDTHS
         )  # fmt: skip
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Pictures [B, 1, 3 or 4, H, H] in [-1, 1] to [B, 4 SEEN, 4, 4]: SEEN of each S_l, finest first."""
+    def see(self, x: Tensor) -> list[Tensor]:
         if x.shape[-1] != self.size:
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=x.shape[-1] > self.size)
-        return torch.cat([judge(s) for judge, s in zip(self.judges, self.see(x), strict=True)], 1)
+        return super().see(x)
+
+    def judge(self, seen: list[Tensor]) -> Tensor:
+        """S_1 to S_4 to features [B, 4 SEEN, 4, 4]."""
+        return torch.cat([judge(s) for judge, s in zip(self.judges, seen, strict=True)], 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures [B, 1, 3 or 4, H, H] in [-1, 1] to [B, 4 SEEN, 4, 4]: SEEN of each S_l, finest first."""
+        return self.judge(self.see(x))
 
     def match(self, seen: Tensor, e: Tensor) -> Tensor:
         """Features [B, 4 SEEN, 4, 4] and sentences [B, words] to four logits each, [B, 4, 1, 1]."""

@@ -34,9 +34,34 @@ from translate.text import FromText, shifted
 SIZES = (32, 64, 128, 256)
 
 
-def widths(size: int, channels: int) -> list[int]:
+def widths(size: int, channels: int, most: int = 8) -> list[int]:
     """Of the layers at size, size / 2, ..., 4 pixels: n, 2 n, 4 n, 8 n, 8 n, ... (the authors' code)."""
-    return [channels * min(8, 2**i) for i in range(size.bit_length() - 2)]
+    return [channels * min(most, 2**i) for i in range(size.bit_length() - 2)]
+
+
+def enlarged(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A convolution 3 x 3 of x twice as large by nearest neighbours: [B, C, H, W] to [B, C', 2 H, 2 W].
+
+    Each pixel of the four that come from one sees 2 x 2 pixels of x: four convolutions of x in one, with sums
+    of the weights, 4 / 9 of the products.
+    """
+    w0, w1, w2 = weight.unbind(2)  # [C', C, 3] each
+    rows = torch.stack([torch.stack([w0, w1 + w2], 2), torch.stack([w0 + w1, w2], 2)])  # [2, C', C, 2, 3]
+    w0, w1, w2 = rows.unbind(4)
+    both = torch.stack(
+        [torch.stack([w0, w1 + w2], 4), torch.stack([w0 + w1, w2], 4)], 1
+    )  # [2, 2, C', C, 2, 2]
+    kernel = both.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+    y = F.conv2d(x, kernel, bias.repeat(4), padding=1)  # [B, 4 C', H + 1, W + 1]
+    height, width = x.shape[2:]
+    a, b, c, d = (
+        part[:, :, i : i + height, j : j + width]
+        for part, (i, j) in zip(y.chunk(4, 1), ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True)
+    )
+    above, below = torch.stack([a, b], 4), torch.stack([c, d], 4)  # [B, C', H, W, 2]
+    return (
+        torch.stack([above, below], 3).flatten(2, 3).flatten(3).contiguous(memory_format=torch.channels_last)
+    )
 
 
 class Affine(nn.Module):
@@ -59,7 +84,7 @@ class Affine(nn.Module):
 class Fusion(nn.Module):
     """Affine and rectify, twice, enlarge if wanted, then a convolution.
 
-    Nearest neighbours commute with what is done to each value alone, so they come as late as possible.
+    Nearest neighbours commute with what is done to each value alone, so they come with the convolution.
     """
 
     def __init__(self, given: int, inputs: int, outputs: int, enlarge: int = 1):
@@ -70,7 +95,7 @@ class Fusion(nn.Module):
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
         x = F.leaky_relu(self.first(x, e), 0.2)
         x = F.leaky_relu(self.second(x, e), 0.2)
-        return self.conv(F.interpolate(x, scale_factor=2) if self.enlarge == 2 else x)
+        return enlarged(x, self.conv.weight, self.conv.bias) if self.enlarge == 2 else self.conv(x)
 
 
 class UpBlock(nn.Module):
@@ -92,9 +117,9 @@ class UpBlock(nn.Module):
 class Generator(nn.Module):
     """Noise [B, Z] and sentences [B, E] to pictures [B, C, size, size] in [-1, 1]."""
 
-    def __init__(self, noise: int, words: int, channels: int, size: int, colours: int):
+    def __init__(self, noise: int, words: int, channels: int, size: int, colours: int, most: int = 8):
         super().__init__()
-        up = widths(size, channels)[::-1]
+        up = widths(size, channels, most)[::-1]
         self.start = nn.Linear(noise, up[0] * 16)
         self.blocks = nn.ModuleList(UpBlock(noise + words, i, o) for i, o in itertools.pairwise(up))
         self.end = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(channels, colours, 3, padding=1), nn.Tanh())
@@ -137,8 +162,15 @@ class Discriminator(nn.Module):
             nn.Conv2d(joint, 1, 4, bias=False),
         )  # fmt: skip
 
+    def see(self, x: Tensor) -> list[Tensor]:
+        """What is judged of pictures: themselves."""
+        return [x]
+
+    def judge(self, seen: list[Tensor]) -> Tensor:
+        return self.blocks(self.first(seen[0].contiguous(memory_format=torch.channels_last)))
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(self.first(x.contiguous(memory_format=torch.channels_last)))
+        return self.judge(self.see(x))
 
     def match(self, features: Tensor, e: Tensor) -> Tensor:
         e = e.to(features.dtype)[..., None, None].expand(-1, -1, *features.shape[2:])
@@ -166,6 +198,7 @@ class Config(TextConfig):
     size: int = 256  # 32, 64, 128 or 256
     batch_size: int = 24  # the authors' code for CUB at 256 px: 24 to 32
     channels: int = 32  # n: layers of G and D have n to 8 n, as in the authors' code
+    widest: int = 8  # in n: at most so many channels in G
     discriminator: Literal["plain", "projected"] = "plain"  # projected: by ImageNet features, no penalty
     joint: int = 64  # layers in which D compares picture and sentence, 2 n in the authors' code
     noise: int = 100  # numbers of z, the authors' code
@@ -188,7 +221,7 @@ class DFGAN(FromText):
         if c.size not in SIZES:
             raise UserError(f"DF-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
         self.noise_shape = (c.noise,)
-        self.G = Generator(c.noise, self.words, c.channels, c.size, colours)
+        self.G = Generator(c.noise, self.words, c.channels, c.size, colours, c.widest)
         if c.discriminator == "projected":
             self.D = Projected(self.words, c.size, c.joint)
         else:
@@ -213,23 +246,26 @@ class DFGAN(FromText):
         z = torch.randn(len(x), c.noise, device=x.device)
         fake = self.G(z, e)
 
-        seen = self.look(torch.cat([x, fake.detach().to(x.dtype)]))
-        real, false = hinge(self.D, *seen.split(len(x)), e, wrong if c.matching else None)
+        with torch.no_grad():
+            seen = self.look(x)
+        faked = self.look(fake)
+        both = [torch.cat([a, b.detach().to(a.dtype)]) for a, b in zip(seen, faked, strict=True)]
+        real, false = hinge(self.D, *self.D.judge(both).split(len(x)), e, wrong if c.matching else None)
         loss_D = real + false
         smooth = c.discriminator == "plain" and t % c.penalty_every == 0
         penalty = self.penalty(x, e) if smooth else loss_D.new_zeros(())
         update("D", loss_D + c.penalty_every * penalty)  # eq. 3
 
-        loss_G, told = -self.D.match(self.look(fake), e).mean(), self.told(fake, e, x)
+        loss_G, told = -self.D.match(self.D.judge(faked), e).mean(), self.told(fake, e, x)
         update("G", loss_G + told)
         logs = {"D_real": real, "D_false": false, "penalty": penalty, "G": loss_G}
         return {name: value.detach() for name, value in logs.items()} | self.logged(told)
 
-    def look(self, x: Tensor) -> Tensor:
-        """What D sees of pictures; projected, shifted by up to an eighth, real and generated ones alike
+    def look(self, x: Tensor) -> list[Tensor]:
+        """What D judges of pictures; projected, shifted by up to an eighth, real and generated ones alike
         (DiffAugment, Zhao et al. 2020, without its change of colours, which captions name).
         """
-        return self.D(shifted(x, x.shape[-1] // 8) if self.config.discriminator == "projected" else x)
+        return self.D.see(shifted(x, x.shape[-1] // 8) if self.config.discriminator == "projected" else x)
 
     def penalty(self, x: Tensor, e: Tensor) -> Tensor:
         """k E[(|∇ₓ D(x, e)| + |∇ₑ D(x, e)|)ᵖ], in float32."""

@@ -46,7 +46,8 @@ class Nearest:
 
     def __init__(self, pipeline: Pipeline, progress: Progress | None = None):
         task = pipeline.task
-        options = {name: getattr(task.config, name) for name in datasets.OPTIONS} | {"flip": False}
+        names = [name for name in datasets.OPTIONS if hasattr(task.config, name)]
+        options = {name: getattr(task.config, name) for name in names} | {"flip": False}
         try:
             self.data = datasets.load(task.data, task.config.data, size=task.config.size, **options)
         except (DataError, UserError, OSError) as error:
