@@ -26,10 +26,12 @@ class Settings:
     data: str = "birds"  # what they were trained on: its test part is scored
     count: int = 500  # captions, or as many as there are
     judge: Path | None = None  # a judge; trained and written here where there is none yet
-    judge_sight: Literal["plain", "imagenet"] = "plain"  # imagenet: sees by EfficientNet-lite0
+    judge_sight: Literal["plain", "imagenet", "imagenet-lite2"] = (
+        "plain"  # imagenet: sees by EfficientNet-lite0, imagenet-lite2: by another, which teaches no model
+    )
     judge_steps: int = 4000  # batches of 64
     reader: Path = READER
-    features: str = "efficientnet-lite0"  # or inception
+    features: tuple[str, ...] = ("efficientnet-lite0",)  # and efficientnet-lite2, mobilenet-v2, inception
     sheets: Path | None = None  # write pictures of the first captions into this folder
 
 
@@ -67,16 +69,28 @@ def judged(settings: Settings):
 
     if settings.judge and settings.judge.exists():
         return metric.load(settings.judge)
-    data = datasets.load("captions", settings.data, size=64, resize="resize", flip=True)
+    sight = settings.judge_sight
+    size = 64 if sight == "plain" else 128
+    data = datasets.load("captions", settings.data, size=size, resize="resize", flip=True)
     torch.manual_seed(1)
-    colours, sight = data.info["channels"]["image"], settings.judge_sight
-    judge = metric.Judge(tuple(data.info["vocabulary"]), colours, sight=sight)
+    judge = metric.Judge(tuple(data.info["vocabulary"]), data.info["channels"]["image"], sight=sight)
+    known: dict[tuple[int, bool], torch.Tensor] = {}  # what a frozen network sees of a picture and its mirror
+
+    def look(sample: dict) -> torch.Tensor:
+        x = sample["image"]
+        if sight == "plain":
+            return x
+        key = sample["index"], bool(x[:, :, : size // 2].sum() > x[:, :, size // 2 :].sum())
+        if key not in known:
+            with torch.no_grad():
+                known[key] = judge.pairing.sight.features(x[None])[0]
+        return known[key]
 
     def batch(t: int):
         generator = torch.Generator().manual_seed(t)
         chosen = torch.randint(len(data), (64,), generator=generator).tolist()
         samples = [data.sample(i, generator) for i in chosen]
-        return torch.stack([s["image"] for s in samples]), [s["caption"] for s in samples]
+        return torch.stack([look(s) for s in samples]), [s["caption"] for s in samples]
 
     metric.fit(judge, batch, settings.judge_steps, 3e-4)
     if settings.judge:
@@ -135,8 +149,8 @@ def main(settings: Settings) -> None:
     size = max(pipeline.task.config.size for pipeline in pipelines.values())
     real, captions, kinds, found = held_out(settings.data, settings.count, size)
     judge = judged(settings)
-    net, title = frechet.network(settings.features)
-    truth = frechet.described(real.split(32), net)
+    nets = [frechet.network(features) for features in settings.features]
+    truths = [frechet.described(real.split(32), net) for net, _ in nets]
     made, seconds, alike = {"real": real}, {}, {}
     for name, pipeline in pipelines.items():
         start = time.perf_counter()
@@ -155,14 +169,20 @@ def main(settings: Settings) -> None:
         alike["real"] = metric.diversity(of_captions(captions[:ALIKE], size))
         reader, named = readers.load(settings.reader), [birds.attributes_in(told) for told in captions]
         spread(reader, made, named)
-    print(f"\n{len(captions)} captions; {title}\n")
-    print("| | R-precision | captions shuffled | Frechet distance | diversity | ms a picture |")
-    print("|---|---|---|---|---|---|")
+    print(f"\n{len(captions)} captions; {'; '.join(title for _, title in nets)}\n")
+    distances = " | ".join(f"Frechet distance, {features}" for features in settings.features)
+    print(f"| | R-precision | captions shuffled | {distances} | diversity | ms a picture |")
+    print("|---" * (5 + len(nets)) + "|")
     for name, pictures in made.items():
         own = metric.r_precision(judge, pictures, captions, kinds).value
         shuffled = metric.r_precision(judge, pictures.roll(1, 0), captions, kinds).value
-        distance = f"{frechet.frechet(frechet.described(pictures.split(32), net), truth).value:.1f}"
-        cells = distance if name != "real" else "", f"{alike[name].value:.1f}" if name in alike else ""
+        cells = [
+            ""
+            if name == "real"
+            else f"{frechet.frechet(frechet.described(pictures.split(32), net), truth).value:.1f}"
+            for (net, _), truth in zip(nets, truths, strict=True)
+        ]
+        cells.append(f"{alike[name].value:.1f}" if name in alike else "")
         speed = f"{1000 * seconds[name]:.0f}" if name in seconds else ""
         print(f"| {name} | {own:.3f} | {shuffled:.3f} | {' | '.join(cells)} | {speed} |", flush=True)
     if settings.sheets:

@@ -174,7 +174,8 @@ class PictureEncoder(nn.Module):
 
 
 class PhotographEncoder(nn.Module):
-    """Pictures [B, C, H, W], brought to 128 px, to [B, width], by what EfficientNet-lite0 makes of them.
+    """Pictures [B, C, H, W], brought to 128 px, to [B, width], by what EfficientNet-lite0 (or lite2) makes of
+    them; or what `features` gave for pictures before.
 
     That network, with its ImageNet weights, stays as it is and is no part of the module. Of five depths of it
     the means are taken, of the first four over the middle of the picture too (a flower's centre); a linear
@@ -182,23 +183,29 @@ class PhotographEncoder(nn.Module):
     others, and against `PictureEncoder` 0.21. Raises UserError where the network is missing.
     """
 
-    def __init__(self, width: int = 256):
+    def __init__(self, width: int = 256, kind: str = "lite0"):
         super().__init__()
-        channels = 2 * (24 + 40 + 112 + 192) + 1280
+        from translate.metrics.frechet import CHANNELS
+
+        self.kind, channels = kind, 2 * sum(CHANNELS[kind]) + 1280
         norms = (nn.BatchNorm1d(n, affine=False) for n in (channels, width))
         self.out = nn.Sequential(next(norms), nn.Linear(channels, width), next(norms))
         self.eyes: list[nn.Module] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.eyes:
-            from translate.metrics.frechet import EfficientNetLite0
+        return self.out(self.features(x) if x.dim() == 4 else x)
 
-            self.eyes.append(EfficientNetLite0())
+    def features(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to [B, F], before anything learned."""
+        if not self.eyes:
+            from translate.metrics.frechet import EfficientNetLite
+
+            self.eyes.append(EfficientNetLite(self.kind))
         if x.shape[-1] != 128:
             x = F.interpolate(x, (128, 128), mode="bilinear", antialias=x.shape[-1] > 128)
         depths = self.eyes[0].to(x.device).depths(x)
         middles = [d[..., (n := d.shape[-1] // 4) : -n, n:-n] for d in depths[:-1]]
-        return self.out(torch.cat([part.float().mean((2, 3)) for part in (*depths, *middles)], 1))
+        return torch.cat([part.float().mean((2, 3)) for part in (*depths, *middles)], 1)
 
 
 def shifted(x: Tensor, most: int) -> Tensor:
@@ -214,7 +221,8 @@ class Pairing(nn.Module):
 
     def __init__(self, colours: int, width: int, sight: str = "plain"):
         super().__init__()
-        self.sight = PictureEncoder(colours, width) if sight == "plain" else PhotographEncoder(width)
+        kind = {"imagenet": "lite0", "imagenet-lite2": "lite2"}.get(sight)
+        self.sight = PhotographEncoder(width, kind) if kind else PictureEncoder(colours, width)
         self.contrast = Contrast()
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))  # that it has learned from
 
