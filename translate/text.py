@@ -173,6 +173,22 @@ class PictureEncoder(nn.Module):
         return self.out(self.layers(x).flatten(1))
 
 
+CHANNELS = {"lite0": (24, 40, 112, 192), "lite2": (24, 48, 120, 352)}  # at 1/4 to 1/32 of the size
+
+
+def eyes(kind: str) -> nn.Module:
+    """EfficientNet-lite0 or lite2 with its ImageNet weights, for pictures of 128 px. Raises UserError."""
+    if kind == "lite0":
+        from translate.metrics.frechet import EfficientNetLite0
+
+        return EfficientNetLite0()
+    from translate.metrics.features import EfficientNetLite
+
+    net = EfficientNetLite(kind).prepared()
+    net.side = 128  # not the 260 px that it was trained at: a quarter of the time
+    return net
+
+
 class PhotographEncoder(nn.Module):
     """Pictures [B, C, H, W], brought to 128 px, to [B, width], by what EfficientNet-lite0 (or lite2) makes of
     them; or what `features` gave for pictures before.
@@ -185,8 +201,6 @@ class PhotographEncoder(nn.Module):
 
     def __init__(self, width: int = 256, kind: str = "lite0"):
         super().__init__()
-        from translate.metrics.frechet import CHANNELS
-
         self.kind, channels = kind, 2 * sum(CHANNELS[kind]) + 1280
         norms = (nn.BatchNorm1d(n, affine=False) for n in (channels, width))
         self.out = nn.Sequential(next(norms), nn.Linear(channels, width), next(norms))
@@ -198,12 +212,10 @@ class PhotographEncoder(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """[B, C, H, W] to [B, F], before anything learned."""
         if not self.eyes:
-            from translate.metrics.frechet import EfficientNetLite
-
-            self.eyes.append(EfficientNetLite(self.kind))
+            self.eyes.append(eyes(self.kind))
         if x.shape[-1] != 128:
             x = F.interpolate(x, (128, 128), mode="bilinear", antialias=x.shape[-1] > 128)
-        depths = self.eyes[0].to(x.device).depths(x)
+        depths = self.eyes[0].to(x.device).depths(127.5 * (x + 1) if self.kind == "lite2" else x)
         middles = [d[..., (n := d.shape[-1] // 4) : -n, n:-n] for d in depths[:-1]]
         return torch.cat([part.float().mean((2, 3)) for part in (*depths, *middles)], 1)
 
