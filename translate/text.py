@@ -115,7 +115,7 @@ class TextEncoder(nn.Module):
         self.out = nn.Linear(width, width)
         nn.init.normal_(self.pieces.weight, std=0.5)  # 0.02 learns nothing for hundreds of updates
         if given:
-            self.pieces.weight.requires_grad_(False)
+            nn.init.zeros_(self.pieces.weight.requires_grad_(False))
             nn.init.normal_(self.lift.weight, std=0.5 / given**0.5)
             nn.init.zeros_(self.lift.bias)
         with torch.no_grad():
