@@ -4,7 +4,6 @@ Hugging Face's package has the same name; from a checkout ours comes first. Acce
 `Dataset` and `IterableDataset` here, so both exist. Data sets of the Hub come through `hub.py`.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from datasets.base import DataError, Dataset, IterableDataset
@@ -108,8 +107,8 @@ def load(
 
         jitter = color_jitter if train else 0.0
         request = Request(data, split, geometry, a, b, direction, jitter, cache, scale, shrink, degrade)
-        request = replace(request, labels_a=labels_a, labels_b=labels_b, skip_unpaired=skip_unpaired)
-        request = replace(request, text_words=text_words)
+        sides = dict(labels_a=labels_a, labels_b=labels_b, skip_unpaired=skip_unpaired)
+        request = replace(request, **sides, text_words=text_words)
         module = import_module(f"datasets.{kind}")
         try:
             found = module.load(request)
