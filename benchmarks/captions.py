@@ -71,31 +71,45 @@ def judged(settings: Settings):
         return metric.load(settings.judge)
     sight = settings.judge_sight
     size = 64 if sight == "plain" else 128
-    data = datasets.load("captions", settings.data, size=size, resize="resize", flip=True)
+    data = datasets.load("captions", settings.data, size=size, resize="resize", flip=sight == "plain")
     torch.manual_seed(1)
     judge = metric.Judge(tuple(data.info["vocabulary"]), data.info["channels"]["image"], sight=sight)
-    known: dict[tuple[int, bool], torch.Tensor] = {}  # what a frozen network sees of a picture and its mirror
-
-    def look(sample: dict) -> torch.Tensor:
-        x = sample["image"]
-        if sight == "plain":
-            return x
-        key = sample["index"], bool(x[:, :, : size // 2].sum() > x[:, :, size // 2 :].sum())
-        if key not in known:
-            with torch.no_grad():
-                known[key] = judge.pairing.sight.features(x[None])[0]
-        return known[key]
+    seen = [] if sight == "plain" else looked_at(data, judge)
 
     def batch(t: int):
         generator = torch.Generator().manual_seed(t)
         chosen = torch.randint(len(data), (64,), generator=generator).tolist()
         samples = [data.sample(i, generator) for i in chosen]
-        return torch.stack([look(s) for s in samples]), [s["caption"] for s in samples]
+        if seen:
+            mirrored = torch.randint(2, (64,), generator=generator).tolist()
+            pictures = [seen[way][s["index"]] for way, s in zip(mirrored, samples, strict=True)]
+        else:
+            pictures = [s["image"] for s in samples]
+        return torch.stack(pictures), [s["caption"] for s in samples]
 
     metric.fit(judge, batch, settings.judge_steps, 3e-4)
     if settings.judge:
         metric.save(judge, settings.judge)
     return judge
+
+
+def looked_at(data, judge) -> list[dict]:
+    """What a judge's frozen network sees of every picture, and of its mirror image: number -> [F], twice."""
+    import torch
+    from tqdm import tqdm
+
+    seen: list[dict] = [{}, {}]
+    samples = [data.sample(i, torch.Generator().manual_seed(i)) for i in range(len(data))]
+    pictures = list({s["index"]: s["image"] for s in samples}.items())
+    for first in tqdm(range(0, len(pictures), 64), unit=" batches"):
+        numbers, part = zip(*pictures[first : first + 64], strict=True)
+        x = torch.stack(part)
+        with torch.no_grad():
+            for way, features in zip(
+                seen, (judge.pairing.sight.features(y) for y in (x, x.flip(3))), strict=True
+            ):
+                way.update(zip(numbers, features, strict=True))
+    return seen
 
 
 def matching(folder: Path, pictures, captions: list[str]) -> float | None:
