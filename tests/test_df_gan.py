@@ -120,7 +120,7 @@ def test_same_seed_same_pictures(folder):
     assert spread[1] < 0.5 * spread[0]
     pictures = pipeline(text=[caption, "blue"], n=2)
     assert len(pictures) == 4 and pictures[0].size == (32, 32)
-    with pytest.raises(UserError, match="takes text and noise; give text="):
+    with pytest.raises(UserError, match="takes text and noise, not image"):
         pipeline(image=Image.new("RGB", (8, 8)))
     with pytest.raises(UserError, match="truncation -1 must be above 0"):
         pipeline.imagine(caption, truncation=-1)
