@@ -61,7 +61,7 @@ def test_help_of_a_task_shows_every_field_in_groups(task, capsys):
         title = line if line.endswith(" options") else title
         said[title] = f"{said.get(title, '')} {line}"
     method = list(said)[-1]
-    shared = [f"{group} options" for group in ("Text", "Game") if f"{group} options" in said]
+    shared = [f"{group} options" for group in ("Text", "Game", "Choices") if f"{group} options" in said]
     assert ("Text options" in shared) == (find(task).data == "captions")
     assert list(said) == ["usage", "Data options", "Training options", "Output options", *shared, method]
     assert method.lower().startswith(task.split("_")[0])

@@ -20,6 +20,7 @@ Objective = Literal["minimax", "non-saturating", "least-squares", "wasserstein",
 Penalties = tuple[Literal["none", "r1", "r2", "gradient"], ...]
 Translator = Literal["unet256", "unet128", "resnet9", "resnet6"]
 Norm = Literal["instance", "batch", "none"]
+GameNorm = Literal["none", "batch", "layer", "instance", "spectral", "reference", "virtual"]
 
 METHODS = Path(__file__).resolve().parent.parent / "models"
 PLAIN = ("dataclasses", "typing", "pathlib", "translate.config")  # what a Config may import from
@@ -113,6 +114,32 @@ class GameConfig(RunConfig):
     beta1: float = 0.5  # Adam's first moment
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChoicesConfig(GameConfig):
+    """What games between G and D alone, from noise, can choose; `models/common/choices.py` explains it."""
+
+    # == Choices ==
+    n_critic: int = 1  # updates of D for each of G (WGAN: 5); --steps counts those of D
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"  # of both networks
+    beta2: float = 0.999  # Adam's second moment
+    momentum: float = 0.5  # of sgd
+    rate_d: float | None = None  # D's step size; default that of G, --learning-rate
+    selective: bool = False  # D learns only where it is wrong, G only where D is right about it
+    unroll: int = 0  # updates of D that G looks ahead (Metz et al. 2017: 5)
+    norm_g: GameNorm = "none"  # in G: batch, layer, instance, spectral, reference (batch norm), virtual
+    norm_d: GameNorm = "none"  # in D, likewise
+    minibatch: Literal["none", "stddev", "discrimination"] = "none"  # D compares the pictures of a batch
+    clip_weights: float = 0.0  # largest weight of D (WGAN: 0.01); 0 is off
+    consistency: float = 0.0  # weight of D's answer staying when the picture is shifted (CR-GAN: 10)
+    augment: tuple[
+        Literal["color", "translation", "cutout"], ...
+    ] = ()  # D sees all pictures so (DiffAugment)
+    instance_noise: float = 0.0  # deviation of noise on all that D sees, falling to 0 at the end
+    smooth: float = 1.0  # target of real pictures, 0.9 for one-sided smoothing; fakes stay at 0
+    label_noise: float = 0.0  # half the width of the range around that target, drawn for each picture
+    flip_labels: float = 0.0  # share of pictures that D is told the opposite of
+
+
 def tasks() -> list[str]:
     """Names of the methods: the files in the rooms of `models/`."""
     return sorted(path.stem for path in files())
@@ -177,7 +204,7 @@ def described(config: type[RunConfig]) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for cls in reversed(config.__mro__[:-1]):
         source = cls.__dict__.get("source") or inspect.getsource(cls)
-        group, name = method_title(cls), None
+        group, name = method_title(config if cls.__name__ == "Config" else cls), None
         for line in source.split("\n"):
             if heading := re.match(r"\s*# == (.*) ==", line):
                 group = heading[1]

@@ -52,6 +52,7 @@ class Task(nn.Module):
 
     Config: type[RunConfig] = RunConfig
     data: str  # the kind of data it learns from
+    also: tuple[str, ...] = ()  # other kinds that it can learn from
     takes: tuple[str, ...]  # what generate() needs: names of `translate.inputs.INPUTS`
     exported: tuple[str, ...]  # submodules that inference needs
     directions: tuple[str, ...] = ("AtoB",)
@@ -62,6 +63,9 @@ class Task(nn.Module):
     def __init__(self, config: RunConfig, info: DataInfo):
         super().__init__()
         self.config, self.info = config, info
+        if info.kind == "points" and "points" not in (self.data, *self.also):
+            name = type(self).__module__.rpartition(".")[2]
+            raise UserError(f"{name} learns from {self.data}, not from points such as {info.name}; try gan")
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer per network that `step` updates; `update(name, loss)` uses them by name."""

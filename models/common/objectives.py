@@ -16,11 +16,35 @@ from translate.config import GameConfig
 Critic = Callable[[Tensor], Tensor]  # D: pictures [B, C, H, W] to logits [B, ...]
 
 
-class Minimax:
+class Game:
+    """What games have in common that judge each picture alone."""
+
+    boundary = 0.0  # logits above it say "real"
+
+    def as_real(self, logits: Tensor) -> Tensor:
+        """The loss of D, of each logit, for a picture that is real."""
+        raise TypeError(f"{type(self).__name__} does not judge pictures one by one")
+
+    def as_fake(self, logits: Tensor) -> Tensor:
+        """The loss of D, of each logit, for a picture that is fake."""
+        raise TypeError(f"{type(self).__name__} does not judge pictures one by one")
+
+    def discriminate(self, real: Tensor, fake: Tensor, target: Tensor | None = None) -> Tensor:
+        """target: of the real pictures, where it is not 1 (`choices.discriminate`); fakes have 0."""
+        wanted = self.as_real(real)
+        if target is not None:
+            wanted = target * wanted + (1 - target) * self.as_fake(real)
+        return wanted.mean() + self.as_fake(fake).mean()
+
+
+class Minimax(Game):
     """Goodfellow et al. 2014 (arXiv 1406.2661), eq. 1: min_G max_D E log D(x) + E log(1 - D(G(z)))."""
 
-    def discriminate(self, real: Tensor, fake: Tensor) -> Tensor:
-        return F.softplus(-real).mean() + F.softplus(fake).mean()
+    def as_real(self, logits: Tensor) -> Tensor:
+        return F.softplus(-logits)
+
+    def as_fake(self, logits: Tensor) -> Tensor:
+        return F.softplus(logits)
 
     def fool(self, D: Critic, fake: Tensor, real: Tensor) -> Tensor:
         return -F.softplus(D(fake)).mean()  # E log(1 - D(G(z)))
@@ -33,34 +57,45 @@ class NonSaturating(Minimax):
         return F.softplus(-D(fake)).mean()
 
 
-class LeastSquares:
+class LeastSquares(Game):
     """LSGAN, Mao et al. 2017 (arXiv 1611.04076), eq. 9, with labels 0 and 1 and without its factors 1/2."""
 
-    def discriminate(self, real: Tensor, fake: Tensor) -> Tensor:
-        return (real - 1).square().mean() + fake.square().mean()
+    boundary = 0.5
+
+    def as_real(self, logits: Tensor) -> Tensor:
+        return (logits - 1).square()
+
+    def as_fake(self, logits: Tensor) -> Tensor:
+        return logits.square()
 
     def fool(self, D: Critic, fake: Tensor, real: Tensor) -> Tensor:
         return (D(fake) - 1).square().mean()
 
 
-class Wasserstein:
+class Wasserstein(Game):
     """WGAN, Arjovsky et al. 2017 (arXiv 1701.07875), eq. 2. D must be kept Lipschitz: use a penalty.
 
     A lecture prints D's and G's losses as D(x) - D(G(z)) and D(G(z)): both are maximised there.
     """
 
-    def discriminate(self, real: Tensor, fake: Tensor) -> Tensor:
-        return fake.mean() - real.mean()
+    def as_real(self, logits: Tensor) -> Tensor:
+        return -logits
+
+    def as_fake(self, logits: Tensor) -> Tensor:
+        return logits
 
     def fool(self, D: Critic, fake: Tensor, real: Tensor) -> Tensor:
         return -D(fake).mean()
 
 
-class Hinge:
+class Hinge(Game):
     """Lim & Ye 2017 (arXiv 1705.02894); Miyato et al. 2018 (arXiv 1802.05957), eqs. 16 and 17."""
 
-    def discriminate(self, real: Tensor, fake: Tensor) -> Tensor:
-        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    def as_real(self, logits: Tensor) -> Tensor:
+        return F.relu(1 - logits)
+
+    def as_fake(self, logits: Tensor) -> Tensor:
+        return F.relu(1 + logits)
 
     def fool(self, D: Critic, fake: Tensor, real: Tensor) -> Tensor:
         return -D(fake).mean()

@@ -2,19 +2,20 @@
 
     min_G max_D  E log D(x) + E log(1 - D(G(z)))                       (Goodfellow et al. 2014, eq. 1)
 
-G maximises log D(G(z)), as everybody trains it. Strided convolutions, batch norm except at G's output and
-D's input, ReLU in G, leaky ReLU in D, tanh at the end (section 3). Deviation: z is normal, not uniform.
+G maximises log D(G(z)), as everybody trains it: `gan.py` is the algorithm. Strided convolutions, batch norm
+except at G's output and D's input, ReLU in G, leaky ReLU in D, tanh at the end (section 3). Deviation: z is
+normal, not uniform.
 """
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from models.common import objectives
 from models.common.layers import init_normal
-from translate.config import GameConfig
-from translate.task import DataInfo, Task, UserError
+from models.common.normalise import compared, norm
+from models.gan import gan
+from translate.config import ChoicesConfig, GameNorm
+from translate.task import UserError
 
 
 class Generator(nn.Module):
@@ -23,16 +24,20 @@ class Generator(nn.Module):
     MNIST's 28 pixels begin at 7x7. `layers` end before the tanh.
     """
 
-    def __init__(self, d: int, channels: int, size: int, out: int):
+    def __init__(
+        self, d: int, channels: int, size: int, out: int, *, kind: str = "batch", references: int = 0
+    ):
+        """kind, references: see `normalise.norm`."""
         super().__init__()
         least, doublings = halved(size)
         widths = [channels * 2 ** (doublings - 1 - i) for i in range(doublings)]
-        project = nn.ConvTranspose2d(d, widths[0], least, bias=False)
-        layers = [project, nn.BatchNorm2d(widths[0]), nn.ReLU(True)]
+        bias = kind in ("none", "spectral")  # a norm cancels the bias before it
+        project = nn.ConvTranspose2d(d, widths[0], least, bias=bias)
+        layers = [project, norm(kind, widths[0], references), nn.ReLU(True)]
         for wide, narrow in zip(widths, widths[1:], strict=False):
             layers += [
-                nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(narrow),
+                nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=bias),
+                norm(kind, narrow, references),
                 nn.ReLU(True),
             ]
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], out, 4, 2, 1))
@@ -45,17 +50,29 @@ class Generator(nn.Module):
 class Discriminator(nn.Sequential):
     """Pictures [B, C, size, size] to logits [B, outputs, 1, 1]: halve to 4x4 or so, then one number."""
 
-    def __init__(self, inputs: int, channels: int, size: int, outputs: int = 1):
+    def __init__(
+        self, inputs: int, channels: int, size: int, outputs: int = 1,
+        *, kind: str = "batch", references: int = 0, minibatch: str = "none", offset: bool = True,
+    ):  # fmt: skip
+        """kind, references, minibatch: see `normalise`; minibatch features compare the last layer's.
+        offset: whether the last layer has biases."""
         least, halvings = halved(size)
+        bias = kind in ("none", "spectral")
         layers: list[nn.Module] = [nn.Conv2d(inputs, channels, 4, 2, 1), nn.LeakyReLU(0.2, True)]
         for i in range(1, halvings):
             narrow, wide = channels * 2 ** (i - 1), channels * 2**i
             layers += [
-                nn.Conv2d(narrow, wide, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(wide),
+                nn.Conv2d(narrow, wide, 4, 2, 1, bias=bias),
+                norm(kind, wide, references),
                 nn.LeakyReLU(0.2, True),
             ]
-        super().__init__(*layers, nn.Conv2d(channels * 2 ** (halvings - 1), outputs, least))
+        last = channels * 2 ** (halvings - 1)
+        if minibatch == "none":
+            super().__init__(*layers, nn.Conv2d(last, outputs, least, bias=offset))
+        else:
+            layer, features = compared(minibatch, last * least**2)
+            head = nn.Linear(features, outputs, bias=offset)
+            super().__init__(*layers, nn.Flatten(), layer, head, nn.Unflatten(1, (outputs, 1, 1)))
         init_normal(self)
 
 
@@ -71,48 +88,28 @@ def halved(size: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(GameConfig):
+class Config(ChoicesConfig):
     """DCGAN (Radford et al. 2016)"""
 
     size: int = 64  # 4, 5, 6 or 7 times a power of two
     latent: int = 100  # dimensions of z
     channels: int = 64  # width beside the picture; the paper's figure 1 has 128, the authors' code 64
+    norm_g: GameNorm = "batch"
+    norm_d: GameNorm = "batch"
     beta1: float = 0.5  # section 4
     batch_size: int = 128  # section 4
     steps: int = 25_000  # about 25 epochs of 128,000 pictures
 
 
-class DCGAN(Task):
-    Config, data, takes, exported = Config, "images", ("noise",), ("G",)
+class DCGAN(gan.GAN):
+    Config, also = Config, ()
 
-    def __init__(self, config: Config, info: DataInfo):
-        super().__init__(config, info)
-        self.noise_shape = (config.latent,)
-        self.G = Generator(config.latent, config.channels, config.size, info.channels["image"])
-        self.D = Discriminator(info.channels["image"], config.channels, config.size)
-        self.objective = objectives.game(config.objective)
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        adam = dict(lr=self.config.learning_rate, betas=(self.config.beta1, 0.999), fused=True)
-        return {
-            "G": torch.optim.Adam(self.G.parameters(), **adam),
-            "D": torch.optim.Adam(self.D.parameters(), **adam),
-        }
-
-    def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
-        c, x = self.config, batch["image"]
-        z = torch.randn(len(x), c.latent, device=x.device)
-        fake = self.G(z)
-        real_logits = self.D(x)
-        loss_D = self.objective.discriminate(real_logits, self.D(fake.detach()))
-        update("D", loss_D + objectives.regularise(self.D, x, fake, t, c))
-        loss_G = self.objective.fool(self.D, fake, x)
-        update("G", loss_G)
-        return {"D": loss_D.detach(), "G": loss_G.detach()}
-
-    def generate(self, noise: Tensor) -> Tensor:
-        return self.G(noise)
-
-    @classmethod
-    def tiny(cls) -> Config:
-        return Config(size=16, latent=8, channels=4, batch_size=4, steps=2, mixed_precision="no")
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        c, channels = self.config, self.info.channels["image"]
+        G = Generator(c.latent, c.channels, c.size, channels, kind=c.norm_g, references=c.batch_size)
+        D = Discriminator(
+            channels, c.channels, c.size,
+            kind=c.norm_d, references=c.batch_size, minibatch=c.minibatch,
+            offset=c.objective not in ("wasserstein", "relativistic"),  # differences alone count there
+        )  # fmt: skip
+        return G, D

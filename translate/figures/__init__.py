@@ -5,6 +5,8 @@ import textwrap
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from translate.figures.scatter import scatter
+
 
 def to_rgb(pictures: Tensor) -> Tensor:
     """[B, 1|3|4, H, W] in [-1, 1] to [B, 3, H, W]; transparent parts become white."""
@@ -23,8 +25,10 @@ def grid(columns: dict[str, Tensor], gap: int = 4, notes: list[str] | None = Non
     """One row per sample, one titled column per entry; entries are [B, C, H, W] in [-1, 1].
 
     A single column (samples of an unconditional model) is laid out as a square. notes: a sentence beside
-    each row.
+    each row. Points [N, D] become one scatter plot.
     """
+    if all(column.dim() == 2 for column in columns.values()):
+        return scatter(columns)
     pictures = {title: to_rgb(p.detach().float().cpu().clamp(-1, 1)) for title, p in columns.items()}
     if len(pictures) == 1:
         (title, only), *_ = pictures.items()

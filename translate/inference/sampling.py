@@ -10,11 +10,13 @@ from torch import Tensor
 
 from translate import inputs
 from translate.config import UserError, nearest
+from translate.figures.scatter import scatter
 from translate.inference import images, tiling
 from translate.inference.images import Picture
 from translate.task import Task
 
 NOISE_BATCH = 16
+CLOUD = 1000  # points of a picture
 
 
 def slerp(a: Tensor, b: Tensor, place: float) -> Tensor:
@@ -60,7 +62,8 @@ class Sampler:
         truncation: see `imagine`.
         """
         self.check("sample")
-        return self._batches(self.others(n, seed, self.checked(truncation), label=label), seed)
+        count = n * CLOUD if self.task.info.kind == "points" else n
+        return self._batches(self.others(count, seed, self.checked(truncation), label=label), seed)
 
     def imagine(
         self, caption: str, n: int = 1, *, seed: int = 0, truncation: float = 0.0,
@@ -83,8 +86,13 @@ class Sampler:
         return self._batches(self.others(len(noise), seed, noise=noise, text=captions, label=label), seed)
 
     def _batches(self, values: dict[str, Any], seed: int) -> list[Picture]:
-        """One picture for each row of the values, NOISE_BATCH at a time."""
+        """One picture for each row of the values, NOISE_BATCH at a time; of points, for each CLOUD."""
         pictures, count = [], len(next(iter(values.values())))
+        if self.task.info.kind == "points":
+            with self._reproducible(seed), self._inference():
+                points = self.task(**inputs.on_device(values, self.device))
+                self._finite(points.clone())
+            return [images.decode(scatter({"samples": cloud})) for cloud in points.split(CLOUD)]
         for first in range(0, count, NOISE_BATCH):
             part = {name: value[first : first + NOISE_BATCH] for name, value in values.items()}
             with self._reproducible(seed), self._inference():

@@ -59,15 +59,21 @@ def estimate_memory(task: Task, dataset, config: RunConfig) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    def update(name: str, loss: Tensor) -> None:
-        nonlocal largest
-        largest = max(largest, sum(kept.values()))
-        kept.clear()
+    class Idle:  # in place of an `Update`: nothing moves
+        optimizers = task.optimizers()
+
+        def mean(self, value: Tensor) -> Tensor:
+            return value.detach()
+
+        def __call__(self, name: str, loss: Tensor) -> None:
+            nonlocal largest
+            largest = max(largest, sum(kept.values()))
+            kept.clear()
 
     task.train()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         with torch.autocast("cpu", precision, enabled=precision is not None):
-            task.step(to_device(batch, device), 0, update)
+            task.step(to_device(batch, device), 0, Idle())
     weights = sum(p.numel() * p.element_size() for p in task.parameters())
     buffers = sum(b.numel() * b.element_size() for b in task.buffers())
     exported = [p for name in task.exported for p in getattr(task, name).parameters()]

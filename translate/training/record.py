@@ -76,8 +76,11 @@ def truncate(path: Path, start: int) -> None:
 
 
 def preview_batch(dataset, count: int) -> dict:
-    """Samples from all over the data (neighbours are often alike), augmented alike every time."""
-    count = min(count, len(dataset))
+    """Samples from all over the data (neighbours are often alike), augmented alike every time.
+
+    `previewed` of a data set is the least number: of points, a cloud.
+    """
+    count = min(max(count, getattr(dataset, "previewed", 0)), len(dataset))
     chosen = [i * len(dataset) // count for i in range(count)]
     return collate([dataset.sample(i, torch.Generator().manual_seed(i)) for i in chosen])
 
