@@ -74,17 +74,13 @@ def judged(settings: Settings):
     data = datasets.load("captions", settings.data, size=size, resize="resize", flip=sight == "plain")
     torch.manual_seed(1)
     judge = metric.Judge(tuple(data.info["vocabulary"]), data.info["channels"]["image"], sight=sight)
-    seen = [] if sight == "plain" else looked_at(data, judge)
+    seen = {} if sight == "plain" else looked_at(data, judge)
 
     def batch(t: int):
         generator = torch.Generator().manual_seed(t)
         chosen = torch.randint(len(data), (64,), generator=generator).tolist()
         samples = [data.sample(i, generator) for i in chosen]
-        if seen:
-            mirrored = torch.randint(2, (64,), generator=generator).tolist()
-            pictures = [seen[way][s["index"]] for way, s in zip(mirrored, samples, strict=True)]
-        else:
-            pictures = [s["image"] for s in samples]
+        pictures = [seen[s["index"]] if seen else s["image"] for s in samples]
         return torch.stack(pictures), [s["caption"] for s in samples]
 
     metric.fit(judge, batch, settings.judge_steps, 3e-4)
@@ -93,22 +89,20 @@ def judged(settings: Settings):
     return judge
 
 
-def looked_at(data, judge) -> list[dict]:
-    """What a judge's frozen network sees of every picture, and of its mirror image: number -> [F], twice."""
+def looked_at(data, judge) -> dict:
+    """What a judge's frozen network sees of every picture: number -> [F].
+
+    Not of mirror images too: these are means over places, which hardly change.
+    """
     import torch
     from tqdm import tqdm
 
-    seen: list[dict] = [{}, {}]
     samples = [data.sample(i, torch.Generator().manual_seed(i)) for i in range(len(data))]
-    pictures = list({s["index"]: s["image"] for s in samples}.items())
+    pictures, seen = list({s["index"]: s["image"] for s in samples}.items()), {}
     for first in tqdm(range(0, len(pictures), 64), unit=" batches"):
         numbers, part = zip(*pictures[first : first + 64], strict=True)
-        x = torch.stack(part)
         with torch.no_grad():
-            for way, features in zip(
-                seen, (judge.pairing.sight.features(y) for y in (x, x.flip(3))), strict=True
-            ):
-                way.update(zip(numbers, features, strict=True))
+            seen |= zip(numbers, judge.pairing.sight.features(torch.stack(part)), strict=True)
     return seen
 
 

@@ -139,3 +139,15 @@ def test_the_real_birds():
     kinds = Counter(cub_sources([f"{BIRDS}/{path}" for path in paths], str(BIRDS)))
     assert kinds == {"class-attr": 2670, "gpt4-matched": 2268, "human": 1986}
     assert len({Path(path).name for path in paths}) == 6924, "bare names tell pictures apart"
+
+
+def test_vectors_keep_what_words_differ_in():
+    from recipes.word_vectors import reduced
+
+    torch.manual_seed(0)
+    told = torch.randn(50, 3) @ torch.randn(3, 20) + 5
+    made = reduced(told, 3)
+    assert made.shape == (50, 3) and abs(float(made.std()) - 1) < 1e-5
+    distances = torch.cdist(told, told)
+    ratio = torch.cdist(made, made)[0, 1:] / distances[0, 1:]
+    torch.testing.assert_close(ratio, ratio[:1].expand(49), atol=1e-4, rtol=1e-3)
