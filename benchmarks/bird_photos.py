@@ -1,9 +1,9 @@
 """Are they birds, are they copies? `python -m benchmarks.bird_photos --model bird-photos --data BIRDS.zip`
 
-For captions of the held-out part: how many pictures MobileNetV2 takes for one of ImageNet's 59 kinds of birds,
-beside real photographs; how many are nearer to a training picture than held-out ones are; sheets to look at: a
-hundred pictures, the lecture's two captions in eight seeds, the pictures nearest to training pictures beside
-these. Scores of captions: `python -m benchmarks.captions`.
+For captions of the held-out part: how many pictures MobileNetV2 takes for one of ImageNet's 59 kinds of
+birds, beside real photographs; how many are nearer to a training picture than held-out ones are; sheets to
+look at: a hundred pictures, the lecture's two captions in eight seeds, the pictures nearest to training
+pictures beside these. Scores of captions: `python -m benchmarks.captions`.
 """
 
 import sys
