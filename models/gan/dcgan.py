@@ -21,7 +21,7 @@ from translate.task import UserError
 class Generator(nn.Module):
     """z [B, d] to pictures [B, C, size, size] in [-1, 1]: project to 4x4, then double (figure 1).
 
-    MNIST's 28 pixels begin at 7x7. `layers` end before the tanh.
+    MNIST's 28 pixels begin at 7x7.
     """
 
     def __init__(
@@ -43,8 +43,11 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], out, 4, 2, 1))
         init_normal(self)
 
+    def before_tanh(self, z: Tensor) -> Tensor:
+        return self.layers(z[:, :, None, None])
+
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z[:, :, None, None]).tanh()
+        return self.before_tanh(z).tanh()
 
 
 class Discriminator(nn.Sequential):
