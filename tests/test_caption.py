@@ -68,7 +68,7 @@ def test_pictures_chips_and_a_sheet(shelf):
 
 
 def test_words_are_the_chips_of_other_models(shelf):
-    from translate.text import Reading
+    from translate.reading import Reading
     from translate.ui.caption import chips
 
     entry = dataclasses.replace(shelf.entry("birds"), facts={"info": {"name": "flowers"}})

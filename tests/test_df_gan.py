@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from PIL import Image
 
 import datasets
+from models.common.text import shifted
 from models.text.df_gan import DFGAN, Affine, Discriminator, DownBlock, Generator, UpBlock
 from tests.conftest import build
 from translate.__main__ import text as text_command
 from translate.config import UserError
 from translate.inference.pipeline import Pipeline
 from translate.task import DataInfo
-from translate.text import shifted
 from translate.training.checkpoint import write_model
 from translate.training.stream import collate
 
@@ -63,7 +63,7 @@ def test_the_text_comes_first_and_alone(task):
     assert [name for name, _ in updates] == ["text"]
     b = batch()
     torch.manual_seed(5)
-    expected = task.pairing(shifted(b["image"], 4), task.text(task.reads(b["caption"])))
+    expected = task.pairing(shifted(b["image"], 4), task.text(task.tokenizer(b["caption"])))
     assert updates[0][1] == pytest.approx(expected.item())
 
 
@@ -74,7 +74,7 @@ def test_the_losses_are_the_published_ones(task):
     torch.manual_seed(5)
     z = torch.randn(2, task.config.noise)
     with torch.no_grad():
-        e, wrong = task.text(task.reads(b["caption"])), task.text(task.reads(b["wrong"]))
+        e, wrong = task.text(task.tokenizer(b["caption"])), task.text(task.tokenizer(b["wrong"]))
         fake = task.G(z, e)
         logit = lambda x, e: task.D.match(task.D(x), e)  # noqa: E731
         loss = F.relu(1 - logit(b["image"], e)).mean()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import datasets
-from models.text.gan_cls import GANCLS, Discriminator, Generator, told_apart
+from models.text.gan_cls import GANCLS, Discriminator, Generator, loss_of_D
 from tests.conftest import build
 from translate.training.stream import collate
 
@@ -44,11 +44,11 @@ def test_the_loss_of_three_pairs_by_hand():
     real, wrong, fake = torch.tensor([0.5]), torch.tensor([-1.0]), torch.tensor([2.0])
     p = [1 / (1 + math.exp(-v)) for v in (0.5, -1.0, 2.0)]
     expected = -math.log(p[0]) - 0.5 * math.log(1 - p[1]) - 0.5 * math.log(1 - p[2])
-    assert told_apart(real, wrong, fake).item() == pytest.approx(expected)
+    assert loss_of_D(real, wrong, fake).item() == pytest.approx(expected)
     alone = -math.log(p[0]) - math.log(1 - p[2])
-    assert told_apart(real, None, fake).item() == pytest.approx(alone)
+    assert loss_of_D(real, None, fake).item() == pytest.approx(alone)
     smooth = -0.9 * math.log(p[0]) - 0.1 * math.log(1 - p[0]) - math.log(1 - p[2])
-    assert told_apart(real, None, fake, 0.9).item() == pytest.approx(smooth), "never on fakes"
+    assert loss_of_D(real, None, fake, 0.9).item() == pytest.approx(smooth), "never on fakes"
 
 
 def test_wrong_captions_count_unless_switched_off():
@@ -67,7 +67,7 @@ def test_interpolation_adds_sentences_between_two():
     torch.randn(4, plain.config.noise)
     z = torch.randn(4, plain.config.noise)
     with torch.no_grad():
-        e = plain.text(plain.reads(b["caption"]))
+        e = plain.text(plain.tokenizer(b["caption"]))
         middle = torch.stack([(e[i] + e[i - 1]) / 2 for i in range(4)])
         extra = F.softplus(-plain.D.match(plain.D(plain.G(z, middle)), middle)).mean().item()
     assert both == pytest.approx(first + extra, rel=1e-4)

@@ -8,16 +8,16 @@ import pytest
 import torch
 
 import datasets
-from models.common import projected
-from models.common.features import Content, faster
-from models.common.projected import SEEN, Patches, Projected
+from models.common.features import STAGES, Content, EfficientNetLite, faster, teachers
+from models.common.projected import CHANNELS, Patches, Projected
+from models.common.text import shifted
 from models.text.df_gan import DFGAN
 from models.translation.cut import CUT
 from models.translation.cyclegan import CycleGAN
+from models.translation.srgan import SRGAN
 from tests.test_methods import INFO, pair
 from translate.config import UserError
 from translate.task import DataInfo
-from translate.text import shifted
 from translate.training.checkpoint import read_model, write_model
 from translate.training.stream import collate
 
@@ -34,7 +34,7 @@ def task(**settings):
 def test_sizes(size):
     D, x = Projected(6, size, 8), torch.rand(2, 3, size, size, requires_grad=True)
     logits = D.match(D(x), torch.randn(2, 6))
-    assert logits.shape == (2, 4, 1, 1) and D(x).shape == (2, 4 * SEEN, 4, 4)
+    assert logits.shape == (2, 4, 1, 1) and D(x).shape == (2, 4 * CHANNELS, 4, 4)
     (gradient,) = torch.autograd.grad(logits.sum(), x)
     assert gradient.abs().amax((1, 2, 3)).min() > 0, "G learns through the frozen network"
 
@@ -43,15 +43,14 @@ def test_every_scale_sees_what_is_coarser_but_not_what_is_finer():
     """S_l hears of C_l and of all that is coarser (from the fourth down)."""
     D = Projected(6, 128, 8).eval()
     found = [
-        torch.randn(1, c, 128 // s, 128 // s)
-        for c, s in zip(projected.BLOCKS.values(), (4, 8, 16, 32), strict=True)
+        torch.randn(1, c, 128 // s, 128 // s) for c, s in zip(STAGES["lite0"].values(), (4, 8, 16, 32), strict=True)
     ]
-    D.look = lambda x: found
-    before = D(torch.zeros(1, 3, 128, 128)).split(SEEN, 1)
+    D.network = lambda x, after: found
+    before = D(torch.zeros(1, 3, 128, 128)).split(CHANNELS, 1)
     for changed in range(4):
         kept = found[changed]
         found[changed] = kept + 1
-        after = D(torch.zeros(1, 3, 128, 128)).split(SEEN, 1)
+        after = D(torch.zeros(1, 3, 128, 128)).split(CHANNELS, 1)
         found[changed] = kept
         moved = [(a - b).abs().max().item() > 1e-6 for a, b in zip(after, before, strict=True)]
         assert moved == [scale <= changed for scale in range(4)]
@@ -60,7 +59,7 @@ def test_every_scale_sees_what_is_coarser_but_not_what_is_finer():
 def test_the_network_that_it_looks_through_is_neither_trained_nor_saved():
     D = Projected(6, 32, 8)
     D(torch.zeros(1, 3, 32, 32))
-    assert D.eyes and not any(p.requires_grad for p in D.eyes[0].parameters())
+    assert not any(p.requires_grad for p in D.network.net.parameters())
     assert sum(p.numel() for p in D.parameters()) < 2e6
     assert not any("blocks" in name for name in D.state_dict())
     again = Projected(6, 32, 8)
@@ -217,3 +216,20 @@ def test_translators_learn_against_patches(method, monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     with pytest.raises(UserError, match="needs two packages: .*--discriminator plain"):
         method(config, INFO).optimizers()
+
+
+def test_who_taught_a_run_is_known_so_that_another_judges():
+    assert teachers(CUT.tiny()) == set()
+    assert teachers(dataclasses.replace(CUT.tiny(), discriminator="projected")) == {"efficientnet-lite0"}
+    assert teachers(dataclasses.replace(DFGAN.tiny(), text_sight="imagenet")) == {"efficientnet-lite0"}
+    assert teachers(SRGAN.Config()) == {"vgg19"}
+
+
+def test_the_network_knows_photographs():
+    """Maps at 1/4 to 1/32 and the last; grey pictures count as colours."""
+    network = EfficientNetLite("lite0", "it", "another")
+    maps = network(torch.rand(2, 3, 64, 96) * 2 - 1, last=True)
+    shapes = [(24, 16, 24), (40, 8, 12), (112, 4, 6), (192, 2, 3), (1280, 2, 3)]
+    assert [tuple(m.shape[1:]) for m in maps] == shapes
+    grey = torch.rand(1, 1, 64, 64) * 2 - 1
+    torch.testing.assert_close(network(grey), network(grey.expand(-1, 3, -1, -1)))

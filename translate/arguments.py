@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from translate.config import (
+    RENAMED,
     RunConfig,
     UserError,
     check,
@@ -130,6 +131,7 @@ def as_flags(values: dict, config: type[RunConfig], source: Path) -> list[str]:
         name = str(key).replace("-", "_")
         if name == "task":
             continue
+        name = name if name in hints else RENAMED.get(name, name)
         if name not in hints:
             raise UserError(f"--config {source}: unknown setting {key!r}{nearest(name, list(hints))}")
         flag = "--" + name.replace("_", "-")

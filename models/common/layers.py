@@ -29,7 +29,7 @@ def norm(kind: str, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels) if kind == "batch" else nn.Identity()
 
 
-def together(network: nn.Module, kind: str, *batches: Tensor) -> list[Tensor]:
+def in_one_pass(network: nn.Module, kind: str, *batches: Tensor) -> list[Tensor]:
     """The network on several batches: in one pass, unless `batch` norm would mix their statistics."""
     if kind == "batch":
         return [network(batch) for batch in batches]

@@ -17,62 +17,46 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from models.common.features import efficientnet, three
+from models.common.features import EfficientNetLite
 
-BLOCKS = {2: 24, 4: 40, 10: 112, 14: 192}  # last block of each size and its channels
 WIDTHS = (32, 64, 128, 256)  # of S_1 to S_4
-SEEN = 128  # channels of what a discriminator makes of S_l, at 4 x 4
+CHANNELS = 128  # channels of what a discriminator makes of S_l, at 4 x 4
 LEAST = 128  # px
 
 
-class Eyes(nn.Module):
-    """S_1 to S_`levels` of pictures. F is no part of the module: neither trained nor saved."""
+class RandomProjection(nn.Module):
+    """The random projections S_1 to S_`levels` of pictures' features.
+
+    The feature network F is no part of the module: neither trained nor saved.
+    """
 
     def __init__(self, levels: int):
         super().__init__()
-        self.blocks = list(BLOCKS)[:levels]
+        self.network = EfficientNetLite("lite0", "--discriminator projected", "--discriminator plain")
+        self.after = tuple(self.network.stages)[:levels]
         generator = torch.Generator().manual_seed(0)
 
         def mixing(out: int, inputs: int, side: int) -> Tensor:
             spread = (1 / (inputs * side * side)) ** 0.5
             return spread * torch.randn(out, inputs, side, side, generator=generator)
 
-        for i, block in enumerate(self.blocks):
-            self.register_buffer(f"channels_{i}", mixing(WIDTHS[i], BLOCKS[block], 1))
+        for i, block in enumerate(self.after):
+            self.register_buffer(f"channels_{i}", mixing(WIDTHS[i], self.network.stages[block], 1))
             if i:
                 self.register_buffer(f"scales_{i - 1}", mixing(WIDTHS[i - 1], WIDTHS[i], 3))
-        self.eyes: list[nn.Module] = []
 
-    def see(self, x: Tensor) -> list[Tensor]:
+    def project(self, x: Tensor) -> list[Tensor]:
         """Pictures [B, 1, 3 or 4, H, W] in [-1, 1] to S_1 [B, 32, H / 4, W / 4], S_2, ..., finest first."""
-        features = self.look(three(x))
+        features = self.network(x, self.after)
         mixed = [F.conv2d(f, getattr(self, f"channels_{i}").to(f.dtype)) for i, f in enumerate(features)]
         for i in reversed(range(len(mixed) - 1)):
             coarse = F.conv2d(mixed[i + 1], getattr(self, f"scales_{i}").to(mixed[i].dtype), padding=1)
             mixed[i] = mixed[i] + F.interpolate(coarse, mixed[i].shape[2:], mode="bilinear")
         return mixed
 
-    def look(self, x: Tensor) -> list[Tensor]:
-        """F_1, ... of [B, 3, H, W] in [-1, 1]: [B, channels of BLOCKS, H / 4, W / 4], ..."""
-        net, found = self.open().to(x.device), []
-        x = (127.5 * x + 0.5) / 128  # (grey level - 127) / 128
-        x = net._swish(net._bn0(net._conv_stem(x.contiguous(memory_format=torch.channels_last))))
-        for i, block in enumerate(net._blocks[: self.blocks[-1] + 1]):
-            x = block(x)
-            if i in self.blocks:
-                found.append(x)
-        return found
 
-    def open(self) -> nn.Module:
-        """The network, loaded at first use. Raises ValueError, with the mend, where it cannot be had."""
-        if not self.eyes:
-            net = efficientnet("--discriminator projected", "--discriminator plain")
-            self.eyes.append(net.eval().requires_grad_(False).to(memory_format=torch.channels_last))
-        return self.eyes[0]
-
-
-class Projected(Eyes):
-    """Pictures [B, C, H, H] to features [B, 4 SEEN, 4, 4]; those and sentences to logits [B, 4, 1, 1].
+class Projected(RandomProjection):
+    """Pictures [B, C, H, H] to features [B, 4 CHANNELS, 4, 4]; those and sentences to logits [B, 4, 1, 1].
 
     Pictures are brought to at least 128 px.
     """
@@ -84,40 +68,40 @@ class Projected(Eyes):
         for i, width in enumerate(WIDTHS):
             side, layers = self.size // (4 * 2**i), []
             while side > 4:
-                out = min(SEEN, 2 * width)
+                out = min(CHANNELS, 2 * width)
                 layers += [spectral_norm(nn.Conv2d(width, out, 4, 2, 1)), nn.LeakyReLU(0.2)]
                 width, side = out, side // 2
-            layers += [spectral_norm(nn.Conv2d(width, SEEN, 3, 1, 1)), nn.LeakyReLU(0.2)]
+            layers += [spectral_norm(nn.Conv2d(width, CHANNELS, 3, 1, 1)), nn.LeakyReLU(0.2)]
             self.judges.append(nn.Sequential(*layers))
         self.joint = nn.ModuleList(
             nn.Sequential(
-                spectral_norm(nn.Conv2d(SEEN + words, joint, 3, padding=1)), nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(CHANNELS + words, joint, 3, padding=1)), nn.LeakyReLU(0.2),
                 spectral_norm(nn.Conv2d(joint, 1, 4)),
             )
             for _ in WIDTHS
         )  # fmt: skip
 
-    def see(self, x: Tensor) -> list[Tensor]:
+    def project(self, x: Tensor) -> list[Tensor]:
         if x.shape[-1] != self.size:
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=x.shape[-1] > self.size)
-        return super().see(x)
+        return super().project(x)
 
-    def judge(self, seen: list[Tensor]) -> Tensor:
-        """S_1 to S_4 to features [B, 4 SEEN, 4, 4]."""
-        return torch.cat([judge(s) for judge, s in zip(self.judges, seen, strict=True)], 1)
+    def judge(self, projected: list[Tensor]) -> Tensor:
+        """S_1 to S_4 to features [B, 4 CHANNELS, 4, 4]."""
+        return torch.cat([judge(s) for judge, s in zip(self.judges, projected, strict=True)], 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures [B, 1, 3 or 4, H, H] in [-1, 1] to [B, 4 SEEN, 4, 4]: SEEN of each S_l, finest first."""
-        return self.judge(self.see(x))
+        """Pictures [B, 1, 3 or 4, H, H] in [-1, 1] to [B, 4 CHANNELS, 4, 4]: of each S_l, finest first."""
+        return self.judge(self.project(x))
 
     def match(self, seen: Tensor, e: Tensor) -> Tensor:
-        """Features [B, 4 SEEN, 4, 4] and sentences [B, words] to four logits each, [B, 4, 1, 1]."""
+        """Features [B, 4 CHANNELS, 4, 4] and sentences [B, words] to four logits each, [B, 4, 1, 1]."""
         e = e.to(seen.dtype)[..., None, None].expand(-1, -1, 4, 4)
-        parts = zip(self.joint, seen.split(SEEN, 1), strict=True)
+        parts = zip(self.joint, seen.split(CHANNELS, 1), strict=True)
         return torch.cat([judge(torch.cat([part, e], 1)) for judge, part in parts], 1)
 
 
-class Patches(Eyes):
+class Patches(RandomProjection):
     """Pictures [B, C, H, W], of 32 px and more, to logits [B, 4, h, w] at places 16 px apart.
 
     S_4 is left out: it knows what is shown, in which two collections may differ by chance. In its place the
@@ -139,5 +123,5 @@ class Patches(Eyes):
         top, left = torch.randint(16, (2,)).tolist()
         height, width = (side // 16 * 16 - 16 for side in x.shape[2:])
         x = x[..., top : top + height, left : left + width]
-        seen = [F.avg_pool2d(x, 4), *self.see(x)]
-        return torch.cat([judge(s) for judge, s in zip(self.judges, seen, strict=True)], 1)
+        judged = [F.avg_pool2d(x, 4), *self.project(x)]
+        return torch.cat([judge(s) for judge, s in zip(self.judges, judged, strict=True)], 1)

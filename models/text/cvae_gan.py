@@ -23,11 +23,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.common.text import FromText
 from models.latent import vae
 from models.text import df_gan
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
-from translate.text import FromText
 
 SIZES = (32, 64, 128, 256)
 
@@ -112,8 +112,8 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)
-        said = F.leaky_relu(self.text(e), 0.2)
-        mu, log_var = self.out(torch.cat([seen, said.to(seen.dtype)], 1)).float().chunk(2, 1)
+        text = F.leaky_relu(self.text(e), 0.2)
+        mu, log_var = self.out(torch.cat([seen, text.to(seen.dtype)], 1)).float().chunk(2, 1)
         return mu, 8 * torch.tanh(log_var / 8)  # one wild picture is not to make σ infinite
 
 
@@ -171,9 +171,9 @@ class CVAEGAN(FromText):
         if c.size not in SIZES:
             raise UserError(f"CVAE-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
         self.noise_shape = (c.noise,)
-        self.G = Generator(c.noise, self.words, c.channels, c.most, c.size, colours)
-        self.E = Encoder(c.noise, self.words, c.channels_D, c.most_D, c.size, colours)
-        self.D = Discriminator(self.words, c.channels_D, c.most_D, c.size, colours, c.joint)
+        self.G = Generator(c.noise, self.text_width, c.channels, c.most, c.size, colours)
+        self.E = Encoder(c.noise, self.text_width, c.channels_D, c.most_D, c.size, colours)
+        self.D = Discriminator(self.text_width, c.channels_D, c.most_D, c.size, colours, c.joint)
         for layer in [*self.E.trunk, *self.D.trunk]:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, 0.2)
@@ -204,9 +204,9 @@ class CVAEGAN(FromText):
             now = self.D(fake)
             fool = -self.D.match(now, e).mean()
             features = (now[:half] - seen[:half].detach()).square().mean()
-            told = self.told(fake, e, x)
-            loss = loss + c.lambda_adversarial * fool + c.lambda_features * features + told
-            logs |= played | {"fool": fool, "features": features} | self.logged(told)
+            damsm = self.damsm(fake, e, x)
+            loss = loss + c.lambda_adversarial * fool + c.lambda_features * features + damsm
+            logs |= played | {"fool": fool, "features": features} | self.logged(damsm)
         update("G", loss)
         return {name: value.detach() for name, value in logs.items()}
 

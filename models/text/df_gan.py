@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from models.common import objectives
 from models.common.projected import Projected
+from models.common.text import FromText, shifted
 from models.translation import pix2pix
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
-from translate.text import FromText, shifted
 
 SIZES = (32, 64, 128, 256)
 
@@ -162,15 +162,15 @@ class Discriminator(nn.Module):
             nn.Conv2d(joint, 1, 4, bias=False),
         )  # fmt: skip
 
-    def see(self, x: Tensor) -> list[Tensor]:
+    def project(self, x: Tensor) -> list[Tensor]:
         """What is judged of pictures: themselves."""
         return [x]
 
-    def judge(self, seen: list[Tensor]) -> Tensor:
-        return self.blocks(self.first(seen[0].contiguous(memory_format=torch.channels_last)))
+    def judge(self, projected: list[Tensor]) -> Tensor:
+        return self.blocks(self.first(projected[0].contiguous(memory_format=torch.channels_last)))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.judge(self.see(x))
+        return self.judge(self.project(x))
 
     def match(self, features: Tensor, e: Tensor) -> Tensor:
         e = e.to(features.dtype)[..., None, None].expand(-1, -1, *features.shape[2:])
@@ -221,11 +221,11 @@ class DFGAN(FromText):
         if c.size not in SIZES:
             raise UserError(f"DF-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
         self.noise_shape = (c.noise,)
-        self.G = Generator(c.noise, self.words, c.channels, c.size, colours, c.widest)
+        self.G = Generator(c.noise, self.text_width, c.channels, c.size, colours, c.widest)
         if c.discriminator == "projected":
-            self.D = Projected(self.words, c.size, c.joint)
+            self.D = Projected(self.text_width, c.size, c.joint)
         else:
-            self.D = Discriminator(self.words, c.channels, c.size, colours, c.joint)
+            self.D = Discriminator(self.text_width, c.channels, c.size, colours, c.joint)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
@@ -256,16 +256,16 @@ class DFGAN(FromText):
         penalty = self.penalty(x, e) if smooth else loss_D.new_zeros(())
         update("D", loss_D + c.penalty_every * penalty)  # eq. 3
 
-        loss_G, told = -self.D.match(self.D.judge(faked), e).mean(), self.told(fake, e, x)
-        update("G", loss_G + told)
+        loss_G, damsm = -self.D.match(self.D.judge(faked), e).mean(), self.damsm(fake, e, x)
+        update("G", loss_G + damsm)
         logs = {"D_real": real, "D_false": false, "penalty": penalty, "G": loss_G}
-        return {name: value.detach() for name, value in logs.items()} | self.logged(told)
+        return {name: value.detach() for name, value in logs.items()} | self.logged(damsm)
 
     def look(self, x: Tensor) -> list[Tensor]:
         """What D judges of pictures; projected, shifted by up to an eighth, real and generated ones alike
         (DiffAugment, Zhao et al. 2020, without its change of colours, which captions name).
         """
-        return self.D.see(shifted(x, x.shape[-1] // 8) if self.config.discriminator == "projected" else x)
+        return self.D.project(shifted(x, x.shape[-1] // 8) if self.config.discriminator == "projected" else x)
 
     def penalty(self, x: Tensor, e: Tensor) -> Tensor:
         """k E[(|∇ₓ D(x, e)| + |∇ₑ D(x, e)|)ᵖ], in float32."""

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 
 from models.common.features import Content
 from models.common.muon import Muon
+from models.common.text import FromText
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
-from translate.text import FromText
 
 SIDE, PATCH = 16, 2  # of the latents; of a token of them
 SIZES = (32, 64, 128, 256)
@@ -145,13 +145,13 @@ class Flow(nn.Module):
 
     def forward(self, h: Tensor, t: Tensor, words: Tensor) -> Tensor:
         tokens = self.patches(h).flatten(2).transpose(1, 2) + self.places
-        said, told = words.any(2), words.shape[1]
+        present, count = words.any(2), words.shape[1]
         x = torch.cat([self.words(words).to(tokens.dtype), tokens], 1)
-        allowed = F.pad(said, (0, tokens.shape[1]), value=True)[:, None, None]
+        allowed = F.pad(present, (0, tokens.shape[1]), value=True)[:, None, None]
         c = self.time(sinusoids(1000 * t, x.shape[2]))
         for block in self.blocks:
             x = block(x, allowed, c)
-        v = self.end(modulated(x[:, told:], *self.last(F.silu(c))[:, None].chunk(2, 2))).float()
+        v = self.end(modulated(x[:, count:], *self.last(F.silu(c))[:, None].chunk(2, 2))).float()
         return F.pixel_shuffle(v.transpose(1, 2).unflatten(2, (SIDE // PATCH, -1)), PATCH)
 
 
@@ -197,7 +197,7 @@ class DiT(FromText):
         self.noise_shape = (c.latent, SIDE, SIDE)
         self.encoder = Encoder(colours, c.size, c.channels, c.most, c.latent)
         self.decoder = Decoder(colours, c.size, c.channels, c.most, c.latent)
-        self.flow = Flow(c.latent, self.words, c.width, c.depth, c.heads, c.rank)
+        self.flow = Flow(c.latent, self.text_width, c.width, c.depth, c.heads, c.rank)
         self.learned = self.text_steps + c.autoencoder_steps  # where v begins
         self.drawing = c.steps - c.decoder_steps  # where it ends
 
@@ -207,10 +207,7 @@ class DiT(FromText):
             least = self.learned + c.decoder_steps
             warnings.warn(f"--steps {c.steps} leaves the flow none: ask for more than {least}", stacklevel=2)
         if c.content != "pixels" and self.drawing < c.steps:
-            try:
-                self.content = Content(c.content)
-            except ValueError as error:
-                raise UserError(str(error)) from None
+            self.content = Content(c.content)
         hidden = [p for k, p in self.flow.blocks.named_parameters() if p.ndim == 2 and "modulation" not in k]
         return self.text_optimizer() | {
             "autoencoder": torch.optim.Adam(both, c.rate_autoencoder, fused=True),
@@ -234,10 +231,10 @@ class DiT(FromText):
         if t >= self.drawing:
             return self.sharpen(x, h, update)
         dropped = torch.rand(len(x)) < c.caption_dropout
-        said = ["" if gone else text for text, gone in zip(batch["caption"], dropped, strict=True)]
+        captions = ["" if gone else text for text, gone in zip(batch["caption"], dropped, strict=True)]
         noise, when = torch.randn_like(h), (c.time_mean + torch.randn(len(x), device=x.device)).sigmoid()
         mixed = torch.lerp(noise, h, when[:, None, None, None])
-        loss = F.mse_loss(self.flow(mixed, when, self.sentences(said)), h - noise)
+        loss = F.mse_loss(self.flow(mixed, when, self.sentences(captions)), h - noise)
         update("flow", loss)
         return {"flow": loss.detach()}
 
@@ -271,7 +268,7 @@ class DiT(FromText):
         """Their words [B, T, words], float32, zeros where none is; a frozen encoder's vector is one."""
         if self.frozen:
             return super().sentences(captions)[:, None]
-        return self.text.words(self.reads(captions).to(self.text.places.device)).float()
+        return self.text.words(self.tokenizer(captions).to(self.text.places.device)).float()
 
     def paint(self, z: Tensor, e: Tensor) -> Tensor:
         """Noise [B, C, 16, 16] and words [B, T, E] to pictures [B, 3, size, size] in [-1, 1]."""

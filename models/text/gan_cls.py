@@ -5,7 +5,7 @@
 
 x is a real picture, t its sentence, t̂ that of another picture: D must see whether the two belong together,
 not only whether the picture is real. `--interpolate` (GAN-INT, eq. 5) also trains G on sentences between two,
-β t₁ + (1 - β) t₂. D and G have the layers of DCGAN; the sentence is squeezed to 128 numbers and joins the
+β t₁ + (1 - β) t₂. D and G have the layers of DCGAN; the sentence is compressed to 128 numbers and joins the
 noise in G, and the 4 x 4 maps in D.
 
 Deviation: the sentences come from an encoder trained here on the same captions, in the first `text_steps`
@@ -19,25 +19,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.common.layers import init_normal
+from models.common.text import FromText
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
-from translate.text import FromText
 
 
-def squeeze(words: int, said: int) -> nn.Module:
-    """A sentence [B, words] to [B, said]: a dense layer, leaky (section 4.1)."""
-    return nn.Sequential(nn.Linear(words, said), nn.LeakyReLU(0.2, True))
+def compression(words: int, compressed: int) -> nn.Module:
+    """A sentence [B, words] to [B, compressed]: a dense layer, leaky (section 4.1)."""
+    return nn.Sequential(nn.Linear(words, compressed), nn.LeakyReLU(0.2, True))
 
 
 class Generator(nn.Module):
     """Noise [B, Z] and sentences [B, E] to pictures [B, C, size, size] in [-1, 1]: 4 px, then doubled."""
 
-    def __init__(self, noise: int, words: int, said: int, channels: int, size: int, colours: int):
+    def __init__(self, noise: int, words: int, compressed: int, channels: int, size: int, colours: int):
         super().__init__()
-        self.squeeze = squeeze(words, said)
+        self.squeeze = compression(words, compressed)
         width, layers = channels * size // 8, []
         layers += [
-            nn.ConvTranspose2d(noise + said, width, 4, bias=False),
+            nn.ConvTranspose2d(noise + compressed, width, 4, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(True),
         ]
@@ -55,9 +55,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Pictures to maps [B, F, 4, 4]; `match` gives the logits [B] of maps and sentences together."""
 
-    def __init__(self, words: int, said: int, channels: int, size: int, colours: int):
+    def __init__(self, words: int, compressed: int, channels: int, size: int, colours: int):
         super().__init__()
-        self.squeeze = squeeze(words, said)
+        self.squeeze = compression(words, compressed)
         width, layers = channels, [nn.Conv2d(colours, channels, 4, 2, 1), nn.LeakyReLU(0.2, True)]
         for _ in range(size.bit_length() - 4):  # down to 4 px
             layers += [nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False)]
@@ -65,19 +65,19 @@ class Discriminator(nn.Module):
             width *= 2
         self.layers = nn.Sequential(*layers)
         self.joint = nn.Sequential(
-            nn.Conv2d(width + said, width, 1, bias=False), nn.BatchNorm2d(width), nn.LeakyReLU(0.2, True),
-            nn.Conv2d(width, 1, 4),
+            nn.Conv2d(width + compressed, width, 1, bias=False), nn.BatchNorm2d(width),
+            nn.LeakyReLU(0.2, True), nn.Conv2d(width, 1, 4),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
 
     def match(self, maps: Tensor, e: Tensor) -> Tensor:
-        said = self.squeeze(e).to(maps.dtype)[..., None, None].expand(-1, -1, *maps.shape[2:])
-        return self.joint(torch.cat([maps, said], 1)).flatten()
+        e = self.squeeze(e).to(maps.dtype)[..., None, None].expand(-1, -1, *maps.shape[2:])
+        return self.joint(torch.cat([maps, e], 1)).flatten()
 
 
-def told_apart(real: Tensor, mismatched: Tensor | None, fake: Tensor, smooth: float = 1.0) -> Tensor:
+def loss_of_D(real: Tensor, mismatched: Tensor | None, fake: Tensor, smooth: float = 1.0) -> Tensor:
     """L_D from logits. smooth: the aim for real pictures, e.g. 0.9 (one-sided: never for fakes)."""
     right = smooth * F.softplus(-real).mean() + (1 - smooth) * F.softplus(real).mean()
     false = F.softplus(fake).mean()
@@ -92,7 +92,7 @@ class Config(TextConfig):
     batch_size: int = 64  # section 5
     channels: int = 64  # of the layers at half of the size, DCGAN
     noise: int = 100  # numbers of z, section 5
-    said: int = 128  # of a squeezed sentence, section 4.1
+    compressed: int = 128  # numbers of a compressed sentence, section 4.1
     matching: bool = True  # pictures with wrong captions count as false; off: for comparison
     interpolate: bool = False  # GAN-INT: also draw sentences between two, β = 0.5 (section 4.3)
     smooth: float = 1.0  # aim of D for real pictures, e.g. 0.9 (Salimans et al. 2016)
@@ -109,8 +109,8 @@ class GANCLS(FromText):
         if c.size not in (16, 32, 64, 128):
             raise UserError(f"GAN-CLS draws 16, 32, 64 or 128 px, not --size {c.size}")
         self.noise_shape = (c.noise,)
-        self.G = Generator(c.noise, self.words, c.said, c.channels, c.size, colours)
-        self.D = Discriminator(self.words, c.said, c.channels, c.size, colours)
+        self.G = Generator(c.noise, self.text_width, c.compressed, c.channels, c.size, colours)
+        self.D = Discriminator(self.text_width, c.compressed, c.channels, c.size, colours)
         init_normal(self.G)
         init_normal(self.D)
 
@@ -133,7 +133,7 @@ class GANCLS(FromText):
         seen = self.D(x)
         mismatched = self.D.match(seen, wrong) if c.matching else None
         false = self.D.match(self.D(fake.detach()), e)
-        loss_D = told_apart(self.D.match(seen, e), mismatched, false, c.smooth)
+        loss_D = loss_of_D(self.D.match(seen, e), mismatched, false, c.smooth)
         update("D", loss_D)
 
         loss_G = F.softplus(-self.D.match(self.D(fake), e)).mean()
@@ -141,9 +141,9 @@ class GANCLS(FromText):
             between = (e + e.roll(1, 0)) / 2
             drawn = self.G(torch.randn(len(x), c.noise, device=x.device), between)
             loss_G = loss_G + F.softplus(-self.D.match(self.D(drawn), between)).mean()
-        told = self.told(fake, e, x)
-        update("G", loss_G + told)
-        return {"D": loss_D.detach(), "G_fool": loss_G.detach()} | self.logged(told)
+        damsm = self.damsm(fake, e, x)
+        update("G", loss_G + damsm)
+        return {"D": loss_D.detach(), "G_fool": loss_G.detach()} | self.logged(damsm)
 
     def paint(self, z: Tensor, e: Tensor) -> Tensor:
         return self.G(z, e)
@@ -151,6 +151,6 @@ class GANCLS(FromText):
     @classmethod
     def tiny(cls) -> Config:
         return Config(
-            size=16, channels=4, noise=4, words=16, said=4, batch_size=2, steps=3, text_steps=1,
+            size=16, channels=4, noise=4, words=16, compressed=4, batch_size=2, steps=3, text_steps=1,
             mixed_precision="no",
         )  # fmt: skip

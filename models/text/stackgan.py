@@ -22,22 +22,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.common.layers import init_normal
+from models.common.text import FromText
 from models.text import gan_cls
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
-from translate.text import FromText
 
 
 class Augmentation(nn.Module):
-    """φ [B, words] to ĉ [B, given] and KL(N(μ, Σ) || N(0, I)), averaged over ĉ's numbers and the batch.
+    """φ [B, words] to ĉ [B, condition] and KL(N(μ, Σ) || N(0, I)), averaged over ĉ's numbers and the batch.
 
     In use ĉ is μ, so that pictures of one caption differ by z alone and follow from the seed.
     """
 
-    def __init__(self, words: int, given: int, random: bool):
+    def __init__(self, words: int, condition: int, random: bool):
         super().__init__()
         self.random = random
-        self.net = nn.Linear(words, 2 * given)
+        self.net = nn.Linear(words, 2 * condition)
 
     def forward(self, phi: Tensor) -> tuple[Tensor, Tensor]:
         mu, log_var = F.leaky_relu(self.net(phi), 0.2).float().chunk(2, dim=1)
@@ -59,10 +59,10 @@ def doubled(inputs: int, outputs: int) -> list[nn.Module]:
 class StageI(nn.Module):
     """G₀: noise and ĉ₀ to `size` px."""
 
-    def __init__(self, noise: int, given: int, channels: int, colours: int, size: int):
+    def __init__(self, noise: int, condition: int, channels: int, colours: int, size: int):
         super().__init__()
         width = channels * size // 8
-        self.start = nn.Linear(noise + given, width * 16, bias=False)
+        self.start = nn.Linear(noise + condition, width * 16, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(width), nn.ReLU(True)]
         for _ in range(size.bit_length() - 3):
             layers += doubled(width, max(channels, width // 2))
@@ -89,7 +89,7 @@ class Residual(nn.Module):
 class StageII(nn.Module):
     """G: Stage-I's picture, `sketch` px, and ĉ to `size` px (section 3.4)."""
 
-    def __init__(self, given: int, channels: int, colours: int, sketch: int, size: int):
+    def __init__(self, condition: int, channels: int, colours: int, sketch: int, size: int):
         super().__init__()
         c = channels
         self.down = nn.Sequential(
@@ -97,7 +97,7 @@ class StageII(nn.Module):
             nn.Conv2d(c, 2 * c, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * c), nn.ReLU(True),
             nn.Conv2d(2 * c, 4 * c, 4, 2, 1, bias=False), nn.BatchNorm2d(4 * c), nn.ReLU(True),
         )  # fmt: skip
-        self.joint = nn.Sequential(*conv_block(4 * c + given, 4 * c))
+        self.joint = nn.Sequential(*conv_block(4 * c + condition, 4 * c))
         # 4 residual blocks for 256 px, 2 for 128 px (section 3.5)
         layers: list[nn.Module] = [Residual(4 * c) for _ in range(4 if size >= 4 * sketch else 2)]
         width, side = 4 * c, sketch // 4
@@ -108,8 +108,8 @@ class StageII(nn.Module):
 
     def forward(self, sketch: Tensor, c: Tensor) -> Tensor:
         x = self.down(sketch)
-        said = c.to(x.dtype)[..., None, None].expand(-1, -1, *x.shape[2:])
-        return self.layers(self.joint(torch.cat([x, said], 1)))
+        c = c.to(x.dtype)[..., None, None].expand(-1, -1, *x.shape[2:])
+        return self.layers(self.joint(torch.cat([x, c], 1)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +122,8 @@ class Config(TextConfig):
     channels: int = 128  # of G's layers: 8 n to n, the authors' code for CUB
     channels_D: int = 64  # of D's first layer
     noise: int = 100  # numbers of z, section 3.5
-    given: int = 128  # numbers of ĉ, section 3.5
-    said: int = 128  # of the sentence in D, section 3.5
+    condition: int = 128  # N_g, numbers of ĉ, section 3.5
+    compressed: int = 128  # N_d, numbers of the compressed sentence in D, section 3.5
     stage1_steps: int = 83_000  # then so many of Stage-I: 600 epochs of CUB, section 3.5
     augmentation: bool = True  # conditioning augmentation; off: for comparison
     lambda_kl: float = 2.0  # its weight λ, the authors' code, whose KL is a mean (the paper: 1, and a sum)
@@ -145,14 +145,14 @@ class StackGAN(FromText):
             raise UserError(f"StackGAN of --sketch {c.sketch} draws {known} px, not --size {c.size}")
         self.noise_shape = (c.noise,)
         self.two = c.size > c.sketch
-        self.augment_1 = Augmentation(self.words, c.given, c.augmentation)
-        self.G_1 = StageI(c.noise, c.given, c.channels, colours, c.sketch)
-        self.D_1 = gan_cls.Discriminator(self.words, c.said, c.channels_D, c.sketch, colours)
+        self.augment_1 = Augmentation(self.text_width, c.condition, c.augmentation)
+        self.G_1 = StageI(c.noise, c.condition, c.channels, colours, c.sketch)
+        self.D_1 = gan_cls.Discriminator(self.text_width, c.compressed, c.channels_D, c.sketch, colours)
         self.exported = ("text", "augment_1", "G_1")
         if self.two:
-            self.augment_2 = Augmentation(self.words, c.given, c.augmentation)
-            self.G_2 = StageII(c.given, c.channels, colours, c.sketch, c.size)
-            self.D_2 = gan_cls.Discriminator(self.words, c.said, c.channels_D, c.size, colours)
+            self.augment_2 = Augmentation(self.text_width, c.condition, c.augmentation)
+            self.G_2 = StageII(c.condition, c.channels, colours, c.sketch, c.size)
+            self.D_2 = gan_cls.Discriminator(self.text_width, c.compressed, c.channels_D, c.size, colours)
             self.exported += ("augment_2", "G_2")
         for name, network in self.named_children():
             if name[0] in "GD":
@@ -192,24 +192,24 @@ class StackGAN(FromText):
 
         seen = D(real)
         mismatched = D.match(seen, wrong) if c.matching else None
-        loss_D = gan_cls.told_apart(D.match(seen, phi), mismatched, D.match(D(fake.detach()), phi), c.smooth)
+        loss_D = gan_cls.loss_of_D(D.match(seen, phi), mismatched, D.match(D(fake.detach()), phi), c.smooth)
         update(f"D_{number}", loss_D)
 
         fool = F.softplus(-D.match(D(fake), phi)).mean()
-        told = self.told(fake, phi, x)
-        update(f"G_{number}", fool + c.lambda_kl * kl + told)
+        damsm = self.damsm(fake, phi, x)
+        update(f"G_{number}", fool + c.lambda_kl * kl + damsm)
         logs = {f"D_{number}": loss_D, f"fool_{number}": fool, "KL": kl}
-        return {name: value.detach() for name, value in logs.items()} | self.logged(told)
+        return {name: value.detach() for name, value in logs.items()} | self.logged(damsm)
 
     def draw(self, z: Tensor, phi: Tensor, second: bool) -> tuple[Tensor, Tensor]:
         """A picture of the stage, and the KL of its ĉ."""
         if not second:
-            given, kl = self.augment_1(phi)
-            return self.G_1(z, given), kl
+            condition, kl = self.augment_1(phi)
+            return self.G_1(z, condition), kl
         with torch.no_grad():  # its running statistics stay, too
             sketch = self.G_1.eval()(z, self.augment_1(phi)[0])
-        given, kl = self.augment_2(phi)
-        return self.G_2(sketch, given), kl
+        condition, kl = self.augment_2(phi)
+        return self.G_2(sketch, condition), kl
 
     def paint(self, z: Tensor, e: Tensor) -> Tensor:
         return self.draw(z, e, self.two)[0]
@@ -217,6 +217,6 @@ class StackGAN(FromText):
     @classmethod
     def tiny(cls) -> Config:
         return Config(
-            size=32, sketch=16, channels=4, channels_D=4, noise=4, words=16, given=4, said=4, batch_size=2,
-            steps=3, text_steps=1, stage1_steps=1, mixed_precision="no",
+            size=32, sketch=16, channels=4, channels_D=4, noise=4, words=16, condition=4, compressed=4,
+            batch_size=2, steps=3, text_steps=1, stage1_steps=1, mixed_precision="no",
         )  # fmt: skip

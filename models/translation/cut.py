@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.common import objectives
-from models.common.layers import init_normal, together
+from models.common.layers import in_one_pass, init_normal
 from models.translation import pix2pix
 from translate.config import GameConfig, Norm, Objective
 from translate.task import DataInfo, Task, UserError
@@ -141,7 +141,7 @@ class CUT(Task):
         update("G", fool + lambda_nce * nce)  # eq. 5
 
         fake = fake.detach().to(y.dtype)
-        real_logits, fake_logits = together(self.D, c.norm_D, y, fake)
+        real_logits, fake_logits = in_one_pass(self.D, c.norm_D, y, fake)
         loss_D = 0.5 * self.objective.discriminate(real_logits, fake_logits)
         update("D", loss_D + objectives.regularise(self.D, y, fake, t, c))
         return {"G_fool": fool.detach(), "nce": nce.detach(), "D": loss_D.detach()}

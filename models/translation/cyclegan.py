@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from models.common import objectives
-from models.common.layers import together
+from models.common.layers import in_one_pass
 from models.common.pool import Pool
 from models.translation import pix2pix
 from translate.config import GameConfig, Norm, Objective, Translator
@@ -83,8 +83,8 @@ class CycleGAN(Task):
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x, y = self.config, batch["a"], batch["b"]
         lambda_identity, zero = c.lambda_cycle * c.identity, x.new_zeros(())
-        fake_y, *same_y = together(self.G, c.norm, x, y) if lambda_identity else [self.G(x)]
-        fake_x, *same_x = together(self.F, c.norm, y, x) if lambda_identity else [self.F(y)]
+        fake_y, *same_y = in_one_pass(self.G, c.norm, x, y) if lambda_identity else [self.G(x)]
+        fake_x, *same_x = in_one_pass(self.F, c.norm, y, x) if lambda_identity else [self.F(y)]
         fool = self.objective.fool(self.D_Y, fake_y, y) + self.objective.fool(self.D_X, fake_x, x)  # eq. 1
         back_x, back_y = self.noisy(fake_x), self.noisy(fake_y)
         cycle = l1(self.F(back_y), x) + l1(self.G(back_x), y) if c.lambda_cycle else zero  # eq. 2
@@ -104,7 +104,7 @@ class CycleGAN(Task):
 
     def discriminate(self, D, real: Tensor, fake: Tensor, t: int) -> tuple[Tensor, Tensor]:
         """Half the loss of D, as published, and its penalty."""
-        real_logits, fake_logits = together(D, self.config.norm_D, real, fake.to(real.dtype))
+        real_logits, fake_logits = in_one_pass(D, self.config.norm_D, real, fake.to(real.dtype))
         loss = 0.5 * self.objective.discriminate(real_logits, fake_logits)
         return loss, objectives.regularise(D, real, fake, t, self.config)
 

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.common import objectives
-from models.common.layers import ResNetGenerator, init_normal, initialise, norm, together, upsample
-from models.common.projected import Eyes, Patches
+from models.common.layers import ResNetGenerator, in_one_pass, init_normal, initialise, norm, upsample
+from models.common.projected import Patches, RandomProjection
 from translate.config import GameConfig, Norm, RunConfig, Translator
 from translate.task import DataInfo, Task, UserError
 
@@ -111,11 +111,8 @@ def discriminator(config: RunConfig, inputs: int) -> nn.Module:
 def opened(*discriminators: nn.Module) -> None:
     """What projected ones look through, which only training needs. Raises UserError, with the mend."""
     for D in discriminators:
-        if isinstance(D, Eyes):
-            try:
-                D.open()
-            except ValueError as error:
-                raise UserError(str(error)) from None
+        if isinstance(D, RandomProjection):
+            D.network.open()
 
 
 def generator(
@@ -199,7 +196,7 @@ class Pix2Pix(Task):
         update("G", c.adversarial * fool + c.lambda_L1 * l1)  # eq. 4
 
         made = made.detach()
-        real_logits, fake_logits = together(self.D, c.norm, real, made)
+        real_logits, fake_logits = in_one_pass(self.D, c.norm, real, made)
         loss_D = 0.5 * self.objective.discriminate(real_logits, fake_logits)
         update("D", loss_D + objectives.regularise(self.D, real, made, t, c))
         return logs | {"G_fool": fool.detach(), "D": loss_D.detach()}

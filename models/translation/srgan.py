@@ -144,10 +144,7 @@ class SRGAN(Task):
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         if self.adversarial and self.config.content != "pixels":  # only training needs the features
-            try:
-                self.content = Content(self.config.content)
-            except ValueError as error:
-                raise UserError(str(error)) from None
+            self.content = Content(self.config.content)
         adam = dict(lr=self.config.learning_rate, betas=(0.9, 0.999), fused=True)  # section 3.2
         networks = {"G": self.G, "D": self.D} if self.adversarial else {"G": self.G}
         return {name: torch.optim.Adam(net.parameters(), **adam) for name, net in networks.items()}

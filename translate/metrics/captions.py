@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.common.text import Pairing, TextEncoder, Words
 from translate.config import UserError
 from translate.machine import bf16_is_fast
 from translate.metrics import Score
 from translate.metrics.reader import Reader
-from translate.text import Pairing, TextEncoder, Words
 from translate.training.checkpoint import save_tensors
 
 OTHERS = 99  # captions of other pictures that the own one must beat

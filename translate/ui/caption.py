@@ -15,7 +15,7 @@ from translate.config import UserError
 from translate.inference import images
 from translate.inference.catalog import Entry
 from translate.inference.images import Picture
-from translate.text import LONGEST, Reading
+from translate.reading import LONGEST, Reading
 from translate.ui.nearest import nearest
 from translate.ui.pictures import lay, write
 from translate.ui.shelf import Shelf

@@ -3,10 +3,12 @@
 CLIP's text half, T5's encoder, MiniLM, BERT and their kin. Each sentence is computed once and kept on disk.
 """
 
+import contextlib
 import hashlib
 import os
 import sqlite3
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.config import UserError
+from translate.reading import Reading
 
 BATCH = 64
 
@@ -23,7 +26,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "translate"
 
 
-class Kept:
+class VectorCache:
     """A file of vectors by sentence. Where it cannot be written they are computed anew, with a warning."""
 
     def __init__(self, model: str, width: int):
@@ -47,11 +50,11 @@ class Kept:
         with self.open() as table:
             marks = ",".join("?" * len(sentences))
             rows = table.execute(f"SELECT sentence, vector FROM kept WHERE sentence IN ({marks})", sentences)
-            return {told: torch.frombuffer(bytearray(v), dtype=torch.float32) for told, v in rows}
+            return {sentence: torch.frombuffer(bytearray(v), dtype=torch.float32) for sentence, v in rows}
 
     def put(self, found: dict[str, Tensor]) -> None:
         if self.file is not None and found:
-            rows = [(told, vector.numpy().tobytes()) for told, vector in found.items()]
+            rows = [(sentence, vector.numpy().tobytes()) for sentence, vector in found.items()]
             with self.open() as table:
                 table.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?)", rows)
 
@@ -66,7 +69,7 @@ class Frozen:
         from transformers import AutoConfig, AutoTokenizer
 
         self.name, self.model = name, None
-        with self.wanted():
+        with usable(self.name):
             facts = AutoConfig.from_pretrained(name, revision=revision)
             self.revision = getattr(facts, "_commit_hash", None) or revision
             self.tokenizer = AutoTokenizer.from_pretrained(name, revision=self.revision)
@@ -77,11 +80,7 @@ class Frozen:
             raise UserError(f"--text-encoder {name} is a {self.kind}, not a text model")
         places = getattr(facts, "max_position_embeddings", 512)
         self.length = min(self.tokenizer.model_max_length, places, 512)
-        self.kept = Kept(f"{name} {self.revision or self.version()}", self.width)
-
-    def wanted(self):
-        """Errors of the Hub, the network and the files inside become one sentence."""
-        return Wanted(self.name)
+        self.cache = VectorCache(f"{name} {self.revision or self.version()}", self.width)
 
     def version(self) -> str:
         """What tells two states of a local folder apart."""
@@ -95,26 +94,26 @@ class Frozen:
         transformers.utils.logging.disable_progress_bar()
         kinds = {"clip_text_model": "CLIPTextModel", "t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}
         found = getattr(transformers, kinds.get(self.kind, "AutoModel"))
-        with self.wanted():
+        with usable(self.name):
             options = dict(revision=self.revision, use_safetensors=True)
             return found.from_pretrained(self.name, **options).float().eval().requires_grad_(False)
 
     def pieces(self, sentences: list[str]):
         options = dict(padding=True, truncation=True, max_length=self.length, return_tensors="pt")
-        return self.tokenizer([told or " " for told in sentences], **options)
+        return self.tokenizer([sentence or " " for sentence in sentences], **options)
 
     @torch.no_grad()
     def __call__(self, sentences: list[str]) -> Tensor:
         """[B, width], each of mean 0 and variance 1: models differ a thousandfold in scale."""
-        found = self.kept.get(list(dict.fromkeys(sentences)))
-        new = [told for told in dict.fromkeys(sentences) if told not in found]
+        found = self.cache.get(list(dict.fromkeys(sentences)))
+        new = [sentence for sentence in dict.fromkeys(sentences) if sentence not in found]
         if new:
             self.model = self.model or self.load()
             computed = torch.cat([self.compute(new[i : i + BATCH]) for i in range(0, len(new), BATCH)])
             fresh = dict(zip(new, computed, strict=True))
-            self.kept.put(fresh)
+            self.cache.put(fresh)
             found |= fresh
-        return torch.stack([found[told] for told in sentences])
+        return torch.stack([found[sentence] for sentence in sentences])
 
     def compute(self, sentences: list[str]) -> Tensor:
         """CLIP's vector at the end of the text; else the mean over the pieces, as of sentence encoders."""
@@ -123,13 +122,11 @@ class Frozen:
             out = self.model(**{k: v for k, v in pieces.items() if k in ("input_ids", "attention_mask")})
         if self.kind == "clip_text_model":
             return F.layer_norm(out.pooler_output, (self.width,))
-        said = pieces["attention_mask"].unsqueeze(2).float()
-        return F.layer_norm((out.last_hidden_state * said).sum(1) / said.sum(1), (self.width,))
+        mask = pieces["attention_mask"].unsqueeze(2).float()
+        return F.layer_norm((out.last_hidden_state * mask).sum(1) / mask.sum(1), (self.width,))
 
-    def read(self, text: str, longest: int):
-        """What was understood: `translate.text.Reading`, words as spaces part them."""
-        from translate.text import Reading
-
+    def read(self, text: str, longest: int) -> Reading:
+        """What was understood, words as spaces part them."""
         strange = self.tokenizer.unk_token_id
         numbers = self.tokenizer(text[:longest], truncation=False, verbose=False)["input_ids"]
         words = [word.strip(".,;:!?\"'()") for word in text[:longest].split()]
@@ -144,20 +141,15 @@ class Frozen:
         )
 
 
-class Wanted:
-    """Turns what goes wrong while a text model is fetched or opened into a UserError."""
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind, error, trace) -> None:
-        if isinstance(error, OSError | ValueError | KeyError | ImportError):
-            known = Path(self.name).expanduser().is_dir()
-            why = " ".join(str(error).split())[:150] if known else "no such model, or the Hub is out of reach"
-            raise UserError(
-                f"--text-encoder {self.name} cannot be used ({why}); "
-                "name a transformers text model by Hub id or folder, or leave it at scratch"
-            ) from None
+@contextlib.contextmanager
+def usable(name: str) -> Iterator[None]:
+    """Inside, errors of the Hub, the network and the model's files become one UserError."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        known = Path(name).expanduser().is_dir()
+        why = " ".join(str(error).split())[:150] if known else "no such model, or the Hub is out of reach"
+        raise UserError(
+            f"--text-encoder {name} cannot be used ({why}); "
+            "name a transformers text model by Hub id or folder, or leave it at scratch"
+        ) from None

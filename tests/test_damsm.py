@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import datasets
+from models.common.text import Pairing, TextEncoder
 from models.text.df_gan import DFGAN
 from models.text.gan_cls import GANCLS
 from models.text.stackgan import StackGAN
 from tests.conftest import build
 from translate.config import UserError
-from translate.text import Pairing, TextEncoder
 from translate.training.stream import collate
 
 BIRDS = datasets.load("captions", "birds:16", size=32)
@@ -33,9 +33,9 @@ def learned(method, **changes):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_it_moves_the_generator_alone(method):
-    plain, told = (learned(method, lambda_text=weight) for weight in (0.0, 5.0))
+    plain, taught = (learned(method, lambda_text=weight) for weight in (0.0, 5.0))
     found = []
-    for task in (plain, told):
+    for task in (plain, taught):
         before = {name: value.clone() for name, value in task.pairing.state_dict().items()}
         losses = {}
         torch.manual_seed(1)
@@ -43,11 +43,11 @@ def test_it_moves_the_generator_alone(method):
         after = task.pairing.state_dict()
         assert all(torch.equal(value, after[name]) for name, value in before.items()), "it stays as it is"
         found.append((losses, logs))
-    (losses, logs), (more, told_logs) = found
+    (losses, logs), (more, taught_logs) = found
     name = next(name for name in losses if name.startswith("G"))
-    assert more[name].item() == pytest.approx(losses[name].item() + told_logs["told"].item(), rel=1e-4)
-    assert "told" not in logs and told_logs["told"] > 0
-    generator = getattr(told, name)
+    assert more[name].item() == pytest.approx(losses[name].item() + taught_logs["damsm"].item(), rel=1e-4)
+    assert "damsm" not in logs and taught_logs["damsm"] > 0
+    generator = getattr(taught, name)
     grads = torch.autograd.grad(more[name], list(generator.parameters()), allow_unused=True)
     assert all(torch.isfinite(g).all() for g in grads if g is not None)
 
@@ -64,7 +64,7 @@ def test_a_generator_learns_from_it_until_its_pictures_say_as_much_as_real_ones(
     pictures = torch.randn(4, 3, 32, 32).mul(0.1).requires_grad_()
     move, losses = torch.optim.Adam([pictures], 0.05), []
     for _ in range(40):
-        loss = task.told(pictures, e, b["image"])
+        loss = task.damsm(pictures, e, b["image"])
         losses.append(loss.item())
         move.zero_grad()
         loss.backward()
@@ -72,8 +72,8 @@ def test_a_generator_learns_from_it_until_its_pictures_say_as_much_as_real_ones(
     assert losses[0] > 3 and sum(losses[-5:]) / 5 < 0.1 * losses[0]
     task.pairing.contrast.log_scale.data.fill_(0)
     same = b["image"][:, :, 16:17, 16:17].expand(-1, -1, 32, 32)  # shifts do not change it
-    assert task.told(same, e, same).item() == 0, "pictures that say as much cost nothing"
-    assert task.told(same.roll(1, 0), e, same).item() > 0
+    assert task.damsm(same, e, same).item() == 0, "pictures that say as much cost nothing"
+    assert task.damsm(same.roll(1, 0), e, same).item() > 0
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -9,46 +9,21 @@ import json
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.common.features import LAST, EfficientNetLite
+from models.common.frozen_text import Frozen
 from translate.config import TextConfig
-from translate.sentences import Frozen
+from translate.reading import LONGEST, Reading
 from translate.task import DataInfo, Task, UserError
 
 PAD, UNKNOWN, START = 0, 1, 2  # numbers of the first three pieces of every vocabulary
 LENGTH = 48  # pieces of a sentence; of the flowers' captions 1 in 3,000 has more
-LONGEST = 10_000  # characters looked at
 GIVEN = 128  # numbers of a word in a file of word vectors
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What was understood of a text."""
-
-    pieces: list[int]  # numbers, START first, at most LENGTH
-    known: list[str]  # words of the vocabulary
-    unknown: list[str]  # words that are not, spelt with letters or left out
-    cut: bool  # whether the end was left out
-
-    @property
-    def note(self) -> str:
-        """A sentence for the user; empty where everything was understood."""
-        parts = []
-        if self.unknown:
-            share = len(self.unknown) / (len(self.known) + len(self.unknown))
-            different = list(dict.fromkeys(self.unknown))
-            shown = ", ".join(word[:20] for word in different[:5]) + (", ..." if len(different) > 5 else "")
-            parts.append(f"{share:.0%} of the words are not known to the model ({shown})")
-        if not self.known and not self.unknown:
-            parts.append("the text has no words, so the picture may show anything")
-        if self.cut:
-            parts.append(f"only the beginning was read, {len(self.pieces)} pieces of words")
-        return "; ".join(parts)
 
 
 class Words:
@@ -74,7 +49,7 @@ class Words:
             word = spans[place][0]
             whole = number != UNKNOWN and piece == word
             words[place] = word, whole and words.get(place, ("", True))[1]
-        said = [
+        counted = [
             (word, whole)
             for word, whole in words.values()
             if any(c.isalnum() for c in word) or not (whole or word.isascii())  # no commas, but emoji
@@ -82,8 +57,8 @@ class Words:
         pieces = [START, *encoded.ids]
         return Reading(
             pieces[:LENGTH],
-            [word for word, whole in said if whole],
-            [word for word, whole in said if not whole],
+            [word for word, whole in counted if whole],
+            [word for word, whole in counted if not whole],
             len(pieces) > LENGTH or len(text) > LONGEST,
         )
 
@@ -173,22 +148,6 @@ class PictureEncoder(nn.Module):
         return self.out(self.layers(x).flatten(1))
 
 
-CHANNELS = {"lite0": (24, 40, 112, 192), "lite2": (24, 48, 120, 352)}  # at 1/4 to 1/32 of the size
-
-
-def eyes(kind: str) -> nn.Module:
-    """EfficientNet-lite0 or lite2 with its ImageNet weights, for pictures of 128 px. Raises UserError."""
-    if kind == "lite0":
-        from translate.metrics.frechet import EfficientNetLite0
-
-        return EfficientNetLite0()
-    from translate.metrics.features import EfficientNetLite
-
-    net = EfficientNetLite(kind).prepared()
-    net.side = 128  # not the 260 px that it was trained at: a quarter of the time
-    return net
-
-
 class PhotographEncoder(nn.Module):
     """Pictures [B, C, H, W], brought to 128 px, to [B, width], by what EfficientNet-lite0 (or lite2) makes of
     them; or what `features` gave for pictures before.
@@ -199,25 +158,23 @@ class PhotographEncoder(nn.Module):
     others, and against `PictureEncoder` 0.21. Raises UserError where the network is missing.
     """
 
-    def __init__(self, width: int = 256, kind: str = "lite0"):
+    def __init__(self, width: int = 256, version: str = "lite0"):
         super().__init__()
-        self.kind, channels = kind, 2 * sum(CHANNELS[kind]) + 1280
+        self.network = EfficientNetLite(version, "seeing by ImageNet", "--text-sight plain")
+        channels = 2 * sum(self.network.stages.values()) + LAST
         norms = (nn.BatchNorm1d(n, affine=False) for n in (channels, width))
         self.out = nn.Sequential(next(norms), nn.Linear(channels, width), next(norms))
-        self.eyes: list[nn.Module] = []
 
     def forward(self, x: Tensor) -> Tensor:
         return self.out(self.features(x) if x.dim() == 4 else x)
 
     def features(self, x: Tensor) -> Tensor:
         """[B, C, H, W] to [B, F], before anything learned."""
-        if not self.eyes:
-            self.eyes.append(eyes(self.kind))
-        if x.shape[-1] != 128:
+        if x.shape[-1] != 128:  # also where the network was trained at more: a quarter of the time
             x = F.interpolate(x, (128, 128), mode="bilinear", antialias=x.shape[-1] > 128)
-        depths = self.eyes[0].to(x.device).depths(127.5 * (x + 1) if self.kind == "lite2" else x)
-        middles = [d[..., (n := d.shape[-1] // 4) : -n, n:-n] for d in depths[:-1]]
-        return torch.cat([part.float().mean((2, 3)) for part in (*depths, *middles)], 1)
+        maps = self.network(x, last=True)
+        middles = [m[..., (n := m.shape[-1] // 4) : -n, n:-n] for m in maps[:-1]]
+        return torch.cat([part.float().mean((2, 3)) for part in (*maps, *middles)], 1)
 
 
 def shifted(x: Tensor, most: int) -> Tensor:
@@ -233,8 +190,8 @@ class Pairing(nn.Module):
 
     def __init__(self, colours: int, width: int, sight: str = "plain"):
         super().__init__()
-        kind = {"imagenet": "lite0", "imagenet-lite2": "lite2"}.get(sight)
-        self.sight = PhotographEncoder(width, kind) if kind else PictureEncoder(colours, width)
+        version = {"imagenet": "lite0", "imagenet-lite2": "lite2"}.get(sight)
+        self.sight = PhotographEncoder(width, version) if version else PictureEncoder(colours, width)
         self.contrast = Contrast()
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))  # that it has learned from
 
@@ -265,7 +222,7 @@ class Contrast(nn.Module):
 class FromText(Task):
     """What methods that draw captions share: the first `text_steps` updates train the text encoder.
 
-    With `--text-encoder` there are none of these. `self.words` is the width of a sentence. Raises UserError
+    With `--text-encoder` there are none of these. `self.text_width` is that of a sentence. Raises UserError
     where that encoder cannot be had.
     """
 
@@ -276,8 +233,8 @@ class FromText(Task):
     def __init__(self, config: TextConfig, info: DataInfo):
         super().__init__(config, info)
         if config.text_encoder == "scratch":
-            self.words, self.text_steps = config.words, config.text_steps
-            self.reads = Words(info.vocabulary)
+            self.text_width, self.text_steps = config.words, config.text_steps
+            self.tokenizer = Words(info.vocabulary)
             given = GIVEN if config.text_words else 0
             self.text = TextEncoder(len(info.vocabulary), config.words, given=given)
             if config.text_words and config.text_words.exists():  # else they come with the weights
@@ -285,7 +242,7 @@ class FromText(Task):
             self.pairing = Pairing(info.channels["image"], config.words, config.text_sight)
         else:
             self.frozen = Frozen(config.text_encoder, config.text_revision)
-            self.words, self.text_steps, self.text = self.frozen.width, 0, nn.Identity()
+            self.text_width, self.text_steps, self.text = self.frozen.width, 0, nn.Identity()
             self.config = dataclasses.replace(config, text_revision=self.frozen.revision)
 
     def text_optimizer(self) -> dict[str, torch.optim.Optimizer]:
@@ -310,7 +267,7 @@ class FromText(Task):
         the loss on other birds in sixteens is 1.6 to 1.7 after 800 to 1,000 updates; without shifts it is 2.3
         at best, after some 300, and 4.2 at last.
         """
-        numbers, x = self.reads(batch["caption"]).to(batch["image"].device), batch["image"]
+        numbers, x = self.tokenizer(batch["caption"]).to(batch["image"].device), batch["image"]
         if len(x) == 1:
             warnings.warn(
                 "--batch-size 1: captions are learned by telling pictures apart; use 2 or more", stacklevel=2
@@ -320,13 +277,13 @@ class FromText(Task):
         self.pairing.updates += 1
         return {"contrast": contrast.detach()}
 
-    def told(self, pictures: Tensor, sentences: Tensor, real: Tensor) -> Tensor:
-        """How much worse G's pictures are told apart by sentences [B, words] than real ones; weighted.
+    def damsm(self, pictures: Tensor, sentences: Tensor, real: Tensor) -> Tensor:
+        """The DAMSM loss (Xu et al. 2018, arXiv 1711.10485, eq. 13) of whole sentences, times its weight.
 
-        The loss by which the encoder was trained, now of G's pictures [B, C, H, W]: DAMSM (Xu et al. 2018,
-        arXiv 1711.10485, eq. 13) of whole sentences. Deviation: pair by pair, only what exceeds the loss of
-        the real picture [B, C, H', W'] counts; without that limit G draws noise that the encoder takes for
-        more than real birds show. Raises UserError where the encoder was never trained.
+        The loss by which the encoder was trained, now of G's pictures [B, C, H, W] and their sentences [B,
+        width]. Deviation: pair by pair, only what exceeds the loss of the real picture [B, C, H', W'] counts;
+        without that limit G draws noise that the encoder takes for more than real birds show. Raises
+        UserError where the encoder was never trained.
         """
         if not self.config.lambda_text:
             return pictures.new_zeros(())
@@ -343,27 +300,27 @@ class FromText(Task):
         moved = shifted(pictures, pictures.shape[-1] // 8)
         return self.config.lambda_text * F.relu(contrast.each(sight(moved), sentences) - enough).mean()
 
-    def logged(self, told: Tensor) -> dict[str, Tensor]:
+    def logged(self, damsm: Tensor) -> dict[str, Tensor]:
         """What `step` returns of it: nothing where it is off."""
-        return {"told": told.detach()} if self.config.lambda_text else {}
+        return {"damsm": damsm.detach()} if self.config.lambda_text else {}
 
     @torch.no_grad()
     def sentences(self, captions: list[str]) -> Tensor:
-        """The frozen encoder's vectors [B, words], float32."""
+        """The frozen encoder's vectors [B, width], float32."""
         if self.frozen:
             return self.frozen(captions).to(next(self.parameters()).device)
-        return self.text(self.reads(captions).to(self.text.places.device)).float()
+        return self.text(self.tokenizer(captions).to(self.text.places.device)).float()
 
     def reading(self, caption: str) -> Reading:
         """What is understood of a caption."""
-        return self.frozen.read(caption, LONGEST) if self.frozen else self.reads.read(caption)
+        return self.frozen.read(caption, LONGEST) if self.frozen else self.tokenizer.read(caption)
 
     def update_average(self, t: int) -> None:
         """Counts anew from where the generator starts to learn, so as to forget how it began."""
         super().update_average(t if t < self.text_steps else t - self.text_steps)
 
     def paint(self, z: Tensor, e: Tensor) -> Tensor:
-        """Noise [B, Z] and sentences [B, words] to pictures [B, C, size, size] in [-1, 1]."""
+        """Noise [B, Z] and sentences [B, width] to pictures [B, C, size, size] in [-1, 1]."""
         raise TypeError(f"{type(self).__name__} must define paint()")
 
     def generate(self, text: list[str], noise: Tensor) -> Tensor:

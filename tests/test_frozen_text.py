@@ -8,11 +8,11 @@ import torch
 
 import datasets
 import train
+from models.common.frozen_text import Frozen, VectorCache
 from models.text.gan_cls import GANCLS
 from translate.cli import exit_code
 from translate.config import UserError
 from translate.inference.pipeline import Pipeline
-from translate.sentences import Frozen, Kept
 from translate.task import DataInfo
 from translate.training.checkpoint import read_model
 
@@ -78,7 +78,7 @@ def test_another_state_of_the_folder_is_another_model(tmp_path):
     first = Frozen(save(tmp_path / "m", "bert"))
     before = first(TOLD)
     first.load().cpu().save_pretrained(tmp_path / "m")  # the same weights, saved again
-    assert Frozen(str(tmp_path / "m")).kept.file != first.kept.file
+    assert Frozen(str(tmp_path / "m")).cache.file != first.cache.file
     assert torch.allclose(Frozen(str(tmp_path / "m"))(TOLD), before, atol=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_a_cache_that_cannot_be_written_is_told_and_done_without(tmp_path, monke
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.warns(UserWarning, match="cannot be kept"):
-        kept = Kept("model", 4)
+        kept = VectorCache("model", 4)
     kept.put({"a": torch.zeros(4)})
     assert kept.get(["a"]) == {}
 
@@ -101,7 +101,7 @@ def test_what_was_understood(tmp_path):
 @pytest.mark.parametrize(
     ("method", "size"),
     [
-        ("gan_cls --size 16 --channels 4 --noise 4 --said 4 --steps 2", 16),
+        ("gan_cls --size 16 --channels 4 --noise 4 --compressed 4 --steps 2", 16),
         (
             "dit --size 32 --channels 4 --width 16 --depth 1 --autoencoder-steps 1 "
             "--sample-steps 2 --steps 3",
