@@ -116,7 +116,7 @@ def test_a_model_learns_from_it_and_is_used(method, size, tmp_path, capsys, monk
     monkeypatch.setattr(sys, "argv", words)
     assert exit_code(train.main) == 0, capsys.readouterr()
     task = read_model(tmp_path / "run")
-    assert task.words == 16 and task.frozen.name == folder
+    assert task.text_width == 16 and task.frozen.name == folder
     pipeline = Pipeline.from_pretrained(tmp_path / "run")
     [one], [same], [other] = (pipeline(text=told) for told in (TOLD[0], TOLD[2], TOLD[1]))
     assert one.tobytes() == same.tobytes() and other.size == (size, size)
