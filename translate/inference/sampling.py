@@ -166,7 +166,7 @@ class Sampler:
         return pictures
 
     def reading(self, caption: str):
-        """What the model understood of a caption: `translate.text.Reading`."""
+        """What the model understood of a caption: `translate.reading.Reading`."""
         self.check("text")
         return self.task.reading(caption)
 
