@@ -16,11 +16,11 @@ import datasets
 from datasets import DataError
 from datasets.colours import KIN, renamed
 from datasets.cub import sources as cub_sources
+from models.common.text import GIVEN, word_vectors
 from models.text.df_gan import DFGAN
 from tests.conftest import build
 from tests.test_captions import cub, drawn, seeded  # noqa: F401
 from translate.config import UserError
-from translate.text import GIVEN, word_vectors
 from translate.training.stream import Stream
 
 BIRDS = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "cub_birds.zip"
@@ -108,7 +108,7 @@ def test_words_of_no_caption_are_near_their_kin(told, vectors):
     assert not task.reading("a crimson bird").unknown
     optimizer = task.text_optimizer()["text"]
     task.sentences(["red bird"])
-    loss = task.text(task.reads(["red bird"])).sum()
+    loss = task.text(task.tokenizer(["red bird"])).sum()
     loss.backward()
     optimizer.step()
     assert torch.equal(task.text.pieces.weight, before), "the words stay as they are"

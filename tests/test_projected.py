@@ -43,7 +43,8 @@ def test_every_scale_sees_what_is_coarser_but_not_what_is_finer():
     """S_l hears of C_l and of all that is coarser (from the fourth down)."""
     D = Projected(6, 128, 8).eval()
     found = [
-        torch.randn(1, c, 128 // s, 128 // s) for c, s in zip(STAGES["lite0"].values(), (4, 8, 16, 32), strict=True)
+        torch.randn(1, c, 128 // s, 128 // s)
+        for c, s in zip(STAGES["lite0"].values(), (4, 8, 16, 32), strict=True)
     ]
     D.network = lambda x, after: found
     before = D(torch.zeros(1, 3, 128, 128)).split(CHANNELS, 1)

@@ -49,7 +49,7 @@ class EfficientNetLite:
     def __call__(self, x: Tensor, after: tuple[int, ...] = (), last: bool = False) -> list[Tensor]:
         """Pictures [B, 1, 3 or 4, H, W] in [-1, 1] to the maps after those blocks [B, *, h, w], finest first.
 
-        after: default the last of every size. last: also the last maps [B, 1280, H / 32, W / 32]. H and W even.
+        after: default the last of every size. last: also the last maps, [B, 1280, H / 32, W / 32]. H, W even.
         """
         net, found, after = self.open().to(x.device), [], after or tuple(self.stages)
         x = (127.5 * three(x) + 0.5) / 128  # (grey level - 127) / 128

@@ -160,7 +160,7 @@ class PhotographEncoder(nn.Module):
 
     def __init__(self, width: int = 256, version: str = "lite0"):
         super().__init__()
-        self.network = EfficientNetLite(version, "seeing by ImageNet", "--text-sight plain")
+        self.network = EfficientNetLite(version, "--text-sight imagenet", "--text-sight plain")
         channels = 2 * sum(self.network.stages.values()) + LAST
         norms = (nn.BatchNorm1d(n, affine=False) for n in (channels, width))
         self.out = nn.Sequential(next(norms), nn.Linear(channels, width), next(norms))
