@@ -108,7 +108,7 @@ def test_a_config_may_build_on_another_and_use_a_constant(tmp_path, monkeypatch)
     )
     config = config_class("second")
     assert (config().width, config().depth, config().steps) == (6, 2, 7)
-    assert described(config)["width"] == ("First", "of a layer")
+    assert described(config)["width"] == ("Second", "of a layer"), "in the method's own box"
     assert described(config)["depth"] == ("Second", "layers")
     assert described(config)["steps"] == ("Training", "updates in all; seven days")
 
