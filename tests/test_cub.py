@@ -103,7 +103,9 @@ def test_words_of_no_caption_are_near_their_kin(told, vectors):
     assert "crimson" in data.info["vocabulary"] and "person" not in data.info["vocabulary"]
     task = reading(data, vectors).eval()
     before = task.text.pieces.weight.clone()
-    red, crimson, black = F.normalize(task.sentences(["red bird", "crimson bird", "black bird"]), dim=1)
+    told = task.sentences(["red bird", "crimson bird", "black bird"])
+    torch.testing.assert_close(told.square().mean(1), torch.ones(3))
+    red, crimson, black = F.normalize(told, dim=1)
     assert red @ crimson > red @ black + 0.05
     assert not task.reading("a crimson bird").unknown
     optimizer = task.text_optimizer()["text"]
