@@ -104,9 +104,13 @@ def test_rates():
     """The first phase has its own; the schedule counts the game alone."""
     c = dataclasses.replace(CVAEGAN.tiny(), text_steps=10, vae_steps=10, steps=120, lr_schedule="cosine")
     task = build(CVAEGAN, BIRDS, c)
-    assert task.lr_scale(0) == 1 and task.lr_scale(9) < 0.1
-    assert task.lr_scale(10) == task.lr_scale(19) == c.rate_vae / c.learning_rate
-    assert task.lr_scale(20) == 1 and task.lr_scale(70) == pytest.approx(0.5) and task.lr_scale(119) < 0.01
+    assert task.lr_scale(0, "G") == 1 and task.lr_scale(9, "G") < 0.1
+    assert task.lr_scale(10, "G") == task.lr_scale(19, "G") == c.rate_vae / c.learning_rate
+    assert (
+        task.lr_scale(20, "G") == 1
+        and task.lr_scale(70, "G") == pytest.approx(0.5)
+        and task.lr_scale(119, "G") < 0.01
+    )
 
 
 def test_the_encoder_tells_what_the_caption_leaves_open():

@@ -92,7 +92,7 @@ def test_one_picture_teaches_no_words():
 def test_the_rate_falls_with_the_text_and_starts_anew():
     config = dataclasses.replace(GANCLS.tiny(), text_steps=4, steps=12, lr_schedule="linear")
     task = build(GANCLS, BIRDS, config)
-    rates = [task.lr_scale(t) for t in range(12)]
+    rates = [task.lr_scale(t, "G") for t in range(12)]
     assert rates[:4] == pytest.approx([0.5 + 0.5 * math.cos(math.pi * t / 4) for t in range(4)])
     assert rates[4:] == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
 

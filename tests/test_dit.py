@@ -192,7 +192,7 @@ def test_the_way_between_two_captions_begins_and_ends_at_them(task):
 def test_without_warmup_the_rate_is_there_at_once():
     config = dataclasses.replace(DiT.tiny(), warmup=0)
     task = build(DiT, BIRDS, config)
-    assert task.lr_scale(task.learned) == task.scheduled(0, task.drawing - task.learned) > 0
+    assert task.lr_scale(task.learned, "G") == task.scheduled(0, task.drawing - task.learned) > 0
 
 
 def test_rates():
@@ -202,10 +202,10 @@ def test_rates():
         lr_schedule="cosine",
     )  # fmt: skip
     task = build(DiT, BIRDS, c)
-    assert task.lr_scale(0) == 1 and task.lr_scale(9) < 0.1 > task.lr_scale(10) == 1 / 20
-    assert task.lr_scale(20) == pytest.approx(0.2) and task.lr_scale(25) > 0.98
-    assert task.lr_scale(70) == pytest.approx(0.5) and task.lr_scale(119) < 0.01
-    assert task.lr_scale(120) == pytest.approx(0.8) and task.lr_scale(130) == pytest.approx(0.4)
+    assert task.lr_scale(0, "G") == 1 and task.lr_scale(9, "G") < 0.1 > task.lr_scale(10, "G") == 1 / 20
+    assert task.lr_scale(20, "G") == pytest.approx(0.2) and task.lr_scale(25, "G") > 0.98
+    assert task.lr_scale(70, "G") == pytest.approx(0.5) and task.lr_scale(119, "G") < 0.01
+    assert task.lr_scale(120, "G") == pytest.approx(0.8) and task.lr_scale(130, "G") == pytest.approx(0.4)
 
 
 def test_it_learns_which_of_two_pictures_a_caption_means():

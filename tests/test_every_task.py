@@ -16,7 +16,7 @@ from translate.config import from_json, to_json
 from translate.task import find, names
 from translate.training import checkpoint
 from translate.training.loop import Update
-from translate.training.record import preview_batch
+from translate.training.observers import preview_batch
 
 every_task = pytest.mark.parametrize("name", names())
 

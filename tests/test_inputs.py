@@ -13,7 +13,7 @@ from translate.config import RunConfig, UserError
 from translate.inference.pipeline import Pipeline
 from translate.inputs import INPUTS, from_batch, from_seed, usage
 from translate.task import Task
-from translate.training.record import preview_batch
+from translate.training.observers import preview_batch
 
 
 class Toy(Task):

@@ -17,7 +17,7 @@ from translate.config import RunConfig, UserError
 from translate.task import Task
 from translate.training import checkpoint
 from translate.training.loop import NonFinite, Update, train
-from translate.training.record import preview_batch
+from translate.training.observers import preview_batch
 from translate.training.stream import Stream
 
 
@@ -69,7 +69,7 @@ def logs(folder):
 def test_learning_rate_schedules(schedule, expected, learn, tmp_path):
     """As functions of t, and as applied: w falls by 0.1 times the factor in each update."""
     task = learn(Slope, World("images", 8), steps=8, lr_schedule=schedule, log_every=1)
-    assert [task.lr_scale(t) for t in range(8)] == pytest.approx(expected)
+    assert [task.lr_scale(t, "G") for t in range(8)] == pytest.approx(expected)
     losses = [line["loss"] for line in logs(tmp_path / "run")]
     assert losses == pytest.approx([1 - 0.1 * sum(expected[:t]) for t in range(8)], abs=1e-5)
 
@@ -245,7 +245,7 @@ def test_logs_hold_means_and_count_images(learn, tmp_path):
         (6, 24, 4),
         (7, 28, 6),
     ]
-    assert lines[0].keys() == {"step", "images", "time", "loss", "t"}
+    assert lines[0].keys() == {"step", "images", "time", "loss", "t", "gradient_line"}
 
 
 def test_tensorboard(learn, tmp_path):

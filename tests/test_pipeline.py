@@ -16,7 +16,7 @@ from translate.inference.pipeline import Pipeline
 from translate.inference.tiling import pad, reflect
 from translate.task import DataInfo, find
 from translate.training.checkpoint import write_model
-from translate.training.record import preview_batch
+from translate.training.observers import preview_batch
 
 
 def model(folder, task="pix2pix", a=3, b=3, kind="paired", **settings):

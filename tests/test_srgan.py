@@ -74,9 +74,11 @@ def test_the_loss_of_each_phase():
 
 def test_schedules_run_once_per_phase():
     task = build(SRGAN, BIRDS, small(steps=30, pretrain_steps=20))
-    assert [task.lr_scale(t) for t in (0, 19, 20, 24, 25, 29)] == [1, 1, 1, 1, 0.1, 0.1]
+    assert [task.lr_scale(t, "G") for t in (0, 19, 20, 24, 25, 29)] == [1, 1, 1, 1, 0.1, 0.1]
     task = build(SRGAN, BIRDS, small(steps=30, pretrain_steps=20, lr_schedule="cosine"))
-    assert task.lr_scale(0) == task.lr_scale(20) == 1 and task.lr_scale(10) == pytest.approx(0.5)
+    assert task.lr_scale(0, "G") == task.lr_scale(20, "G") == 1 and task.lr_scale(10, "G") == pytest.approx(
+        0.5
+    )
 
 
 def test_mistakes_are_sentences(monkeypatch):

@@ -58,7 +58,7 @@ def test_the_stage_follows_from_t():
     task = build(StackGAN, BIRDS, dataclasses.replace(StackGAN.tiny(), text_steps=2, stage1_steps=3, steps=9))
     seen = [sorted(losses_of(task.train(), t)) for t in (0, 1, 2, 4, 5, 8)]
     assert seen == [["text"]] * 2 + [["D_1", "G_1"]] * 2 + [["D_2", "G_2"]] * 2
-    rates = [task.lr_scale(t) for t in range(9)]
+    rates = [task.lr_scale(t, "G") for t in range(9)]
     assert rates == pytest.approx([1, 0.5, 1, 0.25, 0.0625, 1, 0.5, 0.125, 0.0625])
 
 

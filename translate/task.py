@@ -4,14 +4,18 @@ import contextlib
 import copy
 import importlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from translate import inputs
 from translate.config import RunConfig, UserError, home, tasks
+
+if TYPE_CHECKING:
+    from translate.training.update import Update
 
 __all__ = ["DataInfo", "Task", "UserError", "find", "names"]
 
@@ -58,6 +62,7 @@ class Task(nn.Module):
     directions: tuple[str, ...] = ("AtoB",)
     stride: int = 1  # inputs' height and width must be a multiple
     noise_shape: tuple[int, ...] = ()  # of one sample, where it takes noise
+    by_index: bool = False  # it looks things up by `batch["index"]`: previews then show training pictures
     enlarges: int = 1  # how many times larger its pictures are than the input, each way
 
     def __init__(self, config: RunConfig, info: DataInfo):
@@ -71,8 +76,12 @@ class Task(nn.Module):
         """One optimizer per network that `step` updates; `update(name, loss)` uses them by name."""
         raise TypeError(f"{type(self).__name__} must define optimizers()")
 
-    def step(self, batch: dict, t: int, update: Callable) -> dict[str, Tensor]:
-        """The paper's algorithm box for update `t`; returns detached scalars to log."""
+    def step(self, batch: dict, t: int, update: "Update") -> dict[str, Tensor]:
+        """The paper's algorithm box for update `t`; returns detached scalars to log.
+
+        batch: what the data's kind has, and `index`, long [B]: each picture's number in the training data.
+        update: `update(name, loss)` descends, `update.mean(value)` is a mean over the processes.
+        """
         raise TypeError(f"{type(self).__name__} must define step()")
 
     def generate(self, **given) -> Tensor:
@@ -82,6 +91,10 @@ class Task(nn.Module):
         `encode(image)`, their inverse: pictures [B, C, H, W] to noise [B, *noise_shape].
         """
         raise TypeError(f"{type(self).__name__} must define generate()")
+
+    def before_export(self) -> None:
+        """Called before the model is written, e.g. to fit a distribution to codes: sets buffers or networks
+        in `exported` that no step reads, so that when it is called does not matter to the training."""
 
     def forward(self, direction: str = "AtoB", **given) -> Tensor:
         """`generate`, told the direction where there are two."""
@@ -98,8 +111,8 @@ class Task(nn.Module):
         """Settings that train in seconds on a CPU, for tests."""
         raise TypeError(f"{cls.__name__} must define tiny()")
 
-    def lr_scale(self, t: int) -> float:
-        """Factor on the learning rate at update `t`, in closed form.
+    def lr_scale(self, t: int, name: str) -> float:
+        """Factor on the learning rate of the optimizer `name` at update `t`, in closed form.
 
         linear: 1 over the first half, then down to 0 (CycleGAN: 100 epochs + 100 epochs of decay).
         """

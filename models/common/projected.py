@@ -38,7 +38,7 @@ class RandomProjection(nn.Module):
 
         def mixing(out: int, inputs: int, side: int) -> Tensor:
             spread = (1 / (inputs * side * side)) ** 0.5
-            return spread * torch.randn(out, inputs, side, side, generator=generator)
+            return spread * torch.randn(out, inputs, side, side, generator=generator, device="cpu")
 
         for i, block in enumerate(self.after):
             self.register_buffer(f"channels_{i}", mixing(WIDTHS[i], self.network.stages[block], 1))

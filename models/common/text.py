@@ -254,7 +254,7 @@ class FromText(Task):
         learned = [p for p in (*self.text.parameters(), *self.pairing.parameters()) if p.requires_grad]
         return {"text": torch.optim.Adam(learned, self.config.text_rate, fused=True)}
 
-    def lr_scale(self, t: int) -> float:
+    def lr_scale(self, t: int, name: str) -> float:
         """A half cosine for the text, then `--lr-schedule` for the pictures."""
         if t < self.text_steps:
             return 0.5 * (1 + math.cos(math.pi * t / self.text_steps))

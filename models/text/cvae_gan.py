@@ -223,10 +223,10 @@ class CVAEGAN(FromText):
 
     penalty = df_gan.DFGAN.penalty  # MA-GP
 
-    def lr_scale(self, t: int) -> float:
+    def lr_scale(self, t: int, name: str) -> float:
         c = self.config
         if t < self.text_steps:
-            return super().lr_scale(t)
+            return super().lr_scale(t, name)
         if t < self.text_steps + c.vae_steps:
             return c.rate_vae / c.learning_rate
         return self.scheduled(t - self.text_steps - c.vae_steps, c.steps - self.text_steps - c.vae_steps)
@@ -236,7 +236,7 @@ class CVAEGAN(FromText):
 
     @classmethod
     def tiny(cls) -> Config:
-        return Config(
+        return cls.Config(
             size=32, channels=4, most=8, channels_D=4, most_D=8, joint=8, noise=4, words=16, batch_size=2,
             steps=4, text_steps=1, vae_steps=1, ema=0.0, mixed_precision="no",
         )  # fmt: skip

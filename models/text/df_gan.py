@@ -277,7 +277,7 @@ class DFGAN(FromText):
 
     @classmethod
     def tiny(cls) -> Config:
-        return Config(
+        return cls.Config(
             size=32, channels=4, joint=8, noise=4, words=16, batch_size=2, steps=5, text_steps=1, ema=0.0,
             mixed_precision="no",
         )  # fmt: skip

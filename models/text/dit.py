@@ -133,7 +133,7 @@ class Flow(nn.Module):
 
     def __init__(self, latent: int, words: int, width: int, depth: int, heads: int, rank: int):
         super().__init__()
-        across = torch.arange(SIDE // PATCH).float()
+        across = torch.arange(SIDE // PATCH, device="cpu").float()
         places = torch.stack(torch.meshgrid(across, across, indexing="ij"), -1).view(-1, 2)
         self.register_buffer("places", sinusoids(places, width // 2).flatten(1), persistent=False)
         self.patches, self.words = nn.Conv2d(latent, width, PATCH, PATCH), nn.Linear(words, width)
@@ -249,10 +249,10 @@ class DiT(FromText):
             logs.append(torch.stack([error, content]).detach())
         return dict(zip(("error", "content"), torch.stack(logs).mean(0), strict=True))
 
-    def lr_scale(self, t: int) -> float:
+    def lr_scale(self, t: int, name: str) -> float:
         c, since = self.config, t - self.text_steps
         if t < self.text_steps:
-            return super().lr_scale(t)
+            return super().lr_scale(t, name)
         if t < self.learned:
             return min(1.0, (since + 1) / 20) * 0.5 * (1 + math.cos(math.pi * since / c.autoencoder_steps))
         if t >= self.drawing:
@@ -289,7 +289,7 @@ class DiT(FromText):
 
     @classmethod
     def tiny(cls) -> Config:
-        return Config(
+        return cls.Config(
             size=32, channels=4, most=8, latent=2, width=16, depth=2, heads=2, rank=4, words=16, batch_size=2,
             steps=7, text_steps=1, autoencoder_steps=1, decoder_steps=1, sample_steps=2, warmup=1, ema=0.0,
             content="pixels", mixed_precision="no",

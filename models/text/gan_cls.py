@@ -150,7 +150,7 @@ class GANCLS(FromText):
 
     @classmethod
     def tiny(cls) -> Config:
-        return Config(
+        return cls.Config(
             size=16, channels=4, noise=4, words=16, compressed=4, batch_size=2, steps=3, text_steps=1,
             mixed_precision="no",
         )  # fmt: skip

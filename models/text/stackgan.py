@@ -216,7 +216,7 @@ class StackGAN(FromText):
 
     @classmethod
     def tiny(cls) -> Config:
-        return Config(
+        return cls.Config(
             size=32, sketch=16, channels=4, channels_D=4, noise=4, words=16, condition=4, compressed=4,
             batch_size=2, steps=3, text_steps=1, stage1_steps=1, mixed_precision="no",
         )  # fmt: skip

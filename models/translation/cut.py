@@ -151,6 +151,6 @@ class CUT(Task):
 
     @classmethod
     def tiny(cls) -> Config:
-        return Config(
+        return cls.Config(
             size=16, generator="resnet6", channels=4, patch="16", batch_size=2, steps=2, mixed_precision="no"
         )

@@ -113,7 +113,7 @@ class CycleGAN(Task):
 
     @classmethod
     def tiny(cls) -> Config:
-        return Config(
+        return cls.Config(
             size=16,
             generator="resnet6",
             channels=4,

@@ -209,6 +209,6 @@ class Pix2Pix(Task):
 
     @classmethod
     def tiny(cls) -> Config:
-        return Config(
+        return cls.Config(
             size=16, generator="resnet6", channels=4, patch="16", batch_size=2, steps=2, mixed_precision="no"
         )

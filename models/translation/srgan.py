@@ -149,7 +149,7 @@ class SRGAN(Task):
         networks = {"G": self.G, "D": self.D} if self.adversarial else {"G": self.G}
         return {name: torch.optim.Adam(net.parameters(), **adam) for name, net in networks.items()}
 
-    def lr_scale(self, t: int) -> float:
+    def lr_scale(self, t: int, name: str) -> float:
         """The schedule, once over the pre-training and once over the rest."""
         c, first = self.config, min(self.config.pretrain_steps, self.config.steps)
         again = t >= first
@@ -189,7 +189,7 @@ class SRGAN(Task):
 
     @classmethod
     def tiny(cls) -> Config:
-        return Config(
+        return cls.Config(
             size=32, blocks=1, channels=4, channels_D=2, batch_size=2, steps=2, pretrain_steps=1,
             content="pixels", mixed_precision="no",
         )  # fmt: skip

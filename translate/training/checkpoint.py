@@ -153,6 +153,7 @@ def write_model(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    task.before_export()
     tensors = {
         key: value.to(dtype if dtype and value.is_floating_point() else value.dtype)
         for key, value in exported_tensors(task).items()
@@ -221,18 +222,29 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def read_model(folder: Path, device: str | torch.device = "cpu") -> Task:
-    """A trained Task in eval mode with its exported weights (float32). Raises UserError if it is no model."""
+    """A trained Task in eval mode with its exported weights (float32). Raises UserError if it is no model.
+
+    It is built without memory (on torch's `meta` device), then given the weights of the file: what training
+    alone needs, as a table of codes for a million pictures, is never allocated.
+    """
     folder = Path(folder)
     task_class, config, info, _ = read_config(folder)
     tensors = read_weights(folder)
-    task = task_class(config, info)
+    with torch.device("meta"):
+        task = task_class(config, info)
     for name in task.exported:
         own = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(name + ".")}
         try:
-            getattr(task, name).load_state_dict(own)
+            getattr(task, name).load_state_dict(own, assign=True)
         except RuntimeError as error:
             first = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
             raise UserError(f"{folder}: the weights of {name} do not fit config.json: {first}") from None
     for name in [n for n, _ in task.named_children() if n not in task.exported]:
         delattr(task, name)  # discriminators and pools: not needed to use the model
+    for name, value in [*task.named_parameters(), *task.named_buffers()]:
+        if value.is_meta:
+            raise TypeError(
+                f"{type(task).__name__}.{name} is in no file: what __init__ computes for inference must be a "
+                'persistent buffer of an exported module, or be made with device="cpu"'
+            )
     return task.float().to(device).eval()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from translate.config import RunConfig, to_json
 from translate.task import Task
-from translate.training.record import preview_batch
+from translate.training.observers import preview_batch
 from translate.training.stream import to_device
 from translate.training.update import precision_of
 

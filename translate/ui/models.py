@@ -43,9 +43,8 @@ class Log:
         return cls(tuple(lines), changed)
 
     def losses(self) -> list[str]:
-        return [
-            key for key in (self.lines[-1] if self.lines else {}) if key not in ("step", "images", "time")
-        ]
+        newest = self.lines[-1] if self.lines else {}
+        return [k for k in newest if k not in ("step", "images", "time") and not k.startswith("gradient_")]
 
     def curves(self) -> "pandas.DataFrame":  # noqa: F821
         """Columns step, loss, value: at most POINTS means over neighbouring lines for each loss."""
