@@ -148,8 +148,8 @@ def test_momentum_and_step_size_are_the_published_functions_of_t():
     for t, momentum in ((0, 0.5), (62_500, 0.6), (125_000, 0.7), (500_000, 0.7)):
         choices.gather_momentum(task.config, t, update)
         assert group["momentum"] == pytest.approx(momentum)
-    assert task.lr_scale(250_000) == pytest.approx(math.exp(-1), rel=1e-4)
-    assert built(gan.GAN, optimizer="adam")[0].lr_scale(250_000) == 1
+    assert task.lr_scale(250_000, "G") == pytest.approx(math.exp(-1), rel=1e-4)
+    assert built(gan.GAN, optimizer="adam")[0].lr_scale(250_000, "G") == 1
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,8 @@ class BEGAN(Task):
             name: torch.optim.Adam(getattr(self, name).parameters(), lr=rate, fused=True) for name in "GD"
         }
 
-    def lr_scale(self, t: int, *name: str) -> float:
-        return super().lr_scale(t, *name) * 0.5 ** (t // 100_000)
+    def lr_scale(self, t: int, name: str) -> float:
+        return super().lr_scale(t, name) * 0.5 ** (t // 100_000)
 
     def L(self, v: Tensor) -> Tensor:
         """|v - D(v)|, the mean over pictures and pixels."""

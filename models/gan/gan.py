@@ -128,9 +128,9 @@ class GAN(Task):
         rates = {"G": c.learning_rate, "D": c.rate_d or c.learning_rate}
         return {name: choices.optimizer(getattr(self, name), c, rate) for name, rate in rates.items()}
 
-    def lr_scale(self, t: int, *name: str) -> float:
+    def lr_scale(self, t: int, name: str) -> float:
         """With sgd, as published: 1.000004⁻ᵗ."""
-        return super().lr_scale(t, *name) * (1.000004**-t if self.config.optimizer == "sgd" else 1.0)
+        return super().lr_scale(t, name) * (1.000004**-t if self.config.optimizer == "sgd" else 1.0)
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x = self.config, batch["image"]

@@ -67,7 +67,7 @@ class GLANN(glo.GLO):
         """The update that phase 2 begins with."""
         return round(self.config.glo_share * self.config.steps)
 
-    def lr_scale(self, t: int, name: str = "") -> float:
+    def lr_scale(self, t: int, name: str) -> float:
         return 0.5 ** (10 * t // self.first()) if t < self.first() else 1.0
 
     def projected(self, z: Tensor) -> Tensor:

@@ -66,6 +66,7 @@ class Config(RunConfig):
 
 class GLO(Task):
     Config, data, takes, exported = Config, "images", ("noise",), ("G",)
+    by_index = True
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)

@@ -95,7 +95,7 @@ class RAE(ae.AE):
         adam = torch.optim.Adam(self.density.parameters(), lr=self.config.rate_density, fused=True)
         return super().optimizers() | {"density": adam}
 
-    def lr_scale(self, t: int, name: str = "") -> float:
+    def lr_scale(self, t: int, name: str) -> float:
         """As `--lr-schedule` says, then to 0 in a line over the updates of the density."""
         first, steps = self.first(), self.config.steps
         return self.scheduled(t, first) if t < first else 1 - (t - first) / (steps - first)

@@ -170,12 +170,12 @@ class StackGAN(FromText):
             found |= {"G_2": adam(self.G_2, self.augment_2), "D_2": adam(self.D_2)}
         return found
 
-    def lr_scale(self, t: int) -> float:
+    def lr_scale(self, t: int, name: str) -> float:
         """As for every text encoder, then halved at `halvings` even intervals of each stage."""
         c = self.config
         t, after = t - self.text_steps, c.steps - self.text_steps
         if t < 0:
-            return super().lr_scale(t + self.text_steps)
+            return super().lr_scale(t + self.text_steps, name)
         first = c.stage1_steps if self.two else after
         t, length = (t, first) if t < first else (t - first, after - first)
         return 0.5 ** (c.halvings * t // max(1, length))

@@ -239,8 +239,9 @@ def read_model(folder: Path, device: str | torch.device = "cpu") -> Task:
         except RuntimeError as error:
             first = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
             raise UserError(f"{folder}: the weights of {name} do not fit config.json: {first}") from None
-    for name in [n for n, _ in task.named_children() if n not in task.exported]:
-        delattr(task, name)  # discriminators and pools: not needed to use the model
+    own = [*task._modules, *task._parameters, *task._buffers]
+    for name in [name for name in own if name not in task.exported]:
+        delattr(task, name)  # discriminators, pools, a k: not needed to use the model
     for name, value in [*task.named_parameters(), *task.named_buffers()]:
         if value.is_meta:
             raise TypeError(

@@ -71,11 +71,6 @@ class Update:
         value = value.detach().float()
         return self.accelerator.reduce(value, "mean") if self.accelerator.num_processes > 1 else value
 
-    def mean(self, value: Tensor) -> Tensor:
-        """The mean of a scalar over all processes, so that each decides alike; detached."""
-        value = value.detach()
-        return self.accelerator.reduce(value, "mean") if self.accelerator.num_processes > 1 else value
-
     def __call__(self, name: str, loss: Tensor) -> None:
         """Raises NonFinite before anything moves, on all processes alike."""
         optimizer, parameters, scaler = self.optimizers[name], self.parameters[name], self.scalers.get(name)
