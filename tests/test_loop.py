@@ -14,11 +14,13 @@ from models.translation.cyclegan import CycleGAN
 from models.translation.pix2pix import Pix2Pix
 from tests.conftest import World, build
 from translate.config import RunConfig, UserError
-from translate.task import Task
+from translate.task import DataInfo, Task
 from translate.training import checkpoint
 from translate.training.loop import NonFinite, Update, train
 from translate.training.observers import preview_batch
 from translate.training.stream import Stream
+
+INFO = DataInfo.of(World("images", 8).info)
 
 
 class Alone:
@@ -130,7 +132,7 @@ def test_two_batches_of_four_are_one_of_eight(task_class, kind, learn, tmp_path)
 
 def test_a_step_may_descend_one_optimizer_several_times():
     """Accumulation keeps the calls of a step apart: two calls, two batches, each call the mean of its two."""
-    task = Slope(dataclasses.replace(Slope.tiny(), accumulate=2), None)
+    task = Slope(dataclasses.replace(Slope.tiny(), accumulate=2), INFO)
     update = Update(task, task.config, Alone(), None)
     for number, (first, second) in enumerate([(1.0, 10.0), (3.0, 30.0)]):
         update.begin(number)
@@ -155,7 +157,7 @@ def test_precisions_learn_alike(precision, learn):
 
 
 def test_a_gradient_too_large_for_fp16_skips_a_step_and_halves_the_scale():
-    task = Slope(Slope.tiny(), None)
+    task = Slope(Slope.tiny(), INFO)
     update = Update(task, task.config, Alone(), torch.float16)
     scale = update.scalers["line"].get_scale()
     update("line", 1e38 * task.line.weight.sum())
@@ -224,7 +226,7 @@ def test_a_broken_picture_is_named_and_harms_nothing(learn, tmp_path):
 
 
 def test_a_loss_that_fails_in_the_first_of_two_batches_is_seen():
-    task = Slope(dataclasses.replace(Slope.tiny(), accumulate=2), None)
+    task = Slope(dataclasses.replace(Slope.tiny(), accumulate=2), INFO)
     update = Update(task, task.config, Alone(), None)
     update.begin(0)
     update("line", task.line.weight.sum() * float("nan"))

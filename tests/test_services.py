@@ -14,7 +14,7 @@ from torch import nn
 
 from tests.children import ROOT
 from tests.conftest import World, build
-from tests.test_loop import Alone, Slope, logs
+from tests.test_loop import INFO, Alone, Slope, logs
 from translate.config import RunConfig, UserError
 from translate.task import Task
 from translate.training import checkpoint, lock
@@ -43,7 +43,7 @@ def test_two_processes_agree_on_a_reduced_scalar_and_on_weights_that_one_of_them
 
 def test_the_mean_of_one_process_is_the_value_without_its_graph():
     value = torch.tensor(2.0, requires_grad=True)
-    mean = Update(Slope(Slope.tiny(), None), Slope.tiny(), Alone(), None).mean(value)
+    mean = Update(Slope(Slope.tiny(), INFO), Slope.tiny(), Alone(), None).mean(value)
     assert mean == 2 and not mean.requires_grad
 
 
@@ -115,7 +115,7 @@ def test_a_refused_update_puts_back_all_small_buffers(learn, tmp_path):
 
 
 def test_accumulation_keeps_a_gradient_that_one_batch_alone_has():
-    task = TwoRates(dataclasses.replace(TwoRates.tiny(), accumulate=2), None)
+    task = TwoRates(dataclasses.replace(TwoRates.tiny(), accumulate=2), INFO)
     both = torch.optim.SGD([*task.line.parameters(), *task.other.parameters()], lr=0.1)
     task.optimizers = lambda: {"both": both}
     update = Update(task, task.config, Alone(), None)
@@ -279,7 +279,7 @@ def test_a_lock_that_nobody_holds_is_taken_over(left, tmp_path):
 
 
 def test_a_refusal_in_the_middle_of_accumulation_is_still_one():
-    task = Slope(dataclasses.replace(Slope.tiny(), accumulate=2), None)
+    task = Slope(dataclasses.replace(Slope.tiny(), accumulate=2), INFO)
     update = Update(task, task.config, Alone(), None)
     update.begin(0)
     update("line", task.line.weight.sum() * float("inf"))

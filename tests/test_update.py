@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from tests.test_loop import Alone, Slope
+from tests.test_loop import INFO, Alone, Slope
 from translate.training.loop import Update
 
 
 def test_what_comes_after_an_update_in_a_step_sees_the_moved_weights():
     """Autocast keeps the weights that it has made bfloat16, for as long as it lasts: for a whole step."""
-    task, x = Slope(Slope.tiny(), None), torch.ones(1, 1)
+    task, x = Slope(Slope.tiny(), INFO), torch.ones(1, 1)
     update = Update(task, task.config, Alone(), torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         before = task.line(x)
