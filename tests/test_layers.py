@@ -7,14 +7,13 @@ import torch.nn.functional as F
 from models.common.layers import (
     InstanceNorm,
     ReflectionPad,
-    ResNetGenerator,
     ToPicture,
-    init_he,
     init_normal,
     upsample,
 )
 from models.common.muon import Muon
 from models.common.pool import Pool
+from models.common.translators import ResNetGenerator, init_he
 from translate.task import UserError
 from translate.training import checkpoint
 

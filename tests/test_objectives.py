@@ -102,7 +102,7 @@ def test_penalties_see_the_average_of_patches():
 
 def test_on_a_patch_gan_the_gradient_penalty_starts_near_one():
     """As the published critics do: ‖∇‖ is nearly 0 at first. Of the sum of 900 logits it was about 1,800."""
-    from models.translation.pix2pix import PatchGAN
+    from models.common.translators import PatchGAN
 
     torch.manual_seed(0)
     D, (x, y) = PatchGAN(6, 8, 70, "instance"), torch.rand(2, 1, 6, 128, 128) * 2 - 1

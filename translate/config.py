@@ -118,6 +118,28 @@ class GameConfig(RunConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TranslatorConfig(GameConfig):
+    """What methods share that translate pictures by a G against a D of patches."""
+
+    # == Networks ==
+    generator: Translator = "resnet9"  # unet256 needs sizes in multiples of 256, unet128 of 128, resnets of 4
+    channels: int = 64  # width of the first layer of G
+    norm: Norm = "instance"  # of G's features
+    upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
+    patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of a plain discriminator, in pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnpairedConfig(TranslatorConfig):
+    """What methods also share whose D sees one picture at a time."""
+
+    # == Networks ==
+    discriminator: Literal["plain", "projected"] = "plain"  # projected: sees ImageNet features
+    channels_D: int | None = None  # width of D's first layer; default --channels
+    norm_D: Norm = "instance"  # of a plain D's features
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChoicesConfig(GameConfig):
     """What games between G and D alone, from noise, can choose; `models/common/choices.py` explains it."""
 

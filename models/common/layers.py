@@ -1,4 +1,4 @@
-"""Layers that generators and discriminators share, and the ResNet generator."""
+"""Layers that generators and discriminators share."""
 
 import torch
 import torch.nn.functional as F
@@ -75,40 +75,6 @@ class ToPicture(nn.Conv2d):
         return F.pixel_shuffle(F.conv2d(x, weight, self.bias.repeat_interleave(4), stride=2), 2)
 
 
-class ResidualBlock(nn.Module):
-    """x + Norm(Conv(ReLU(Norm(Conv(x))))), 3x3, reflection padding."""
-
-    def __init__(self, channels: int, kind: str):
-        super().__init__()
-        bias = kind == "none"  # a norm cancels the bias before it
-        self.body = nn.Sequential(
-            ReflectionPad(1), nn.Conv2d(channels, channels, 3, bias=bias), norm(kind, channels),
-            nn.ReLU(True),
-            ReflectionPad(1), nn.Conv2d(channels, channels, 3, bias=bias), norm(kind, channels),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
-
-
-class ResNetGenerator(nn.Sequential):
-    """c7s1-64, d128, d256, R256 x blocks, u128, u64, c7s1-3 (Johnson et al. 2016, arXiv 1603.08155;
-    Zhu et al. 2017, appendix 7.2). [B, inputs, H, W] to [B, outputs, H, W] in [-1, 1]; H, W multiples of 4.
-    """
-
-    def __init__(self, inputs: int, outputs: int, channels: int, blocks: int, kind: str, up: str):
-        c, bias = channels, kind == "none"
-        super().__init__(
-            ReflectionPad(3), nn.Conv2d(inputs, c, 7, bias=bias), norm(kind, c), nn.ReLU(True),
-            nn.Conv2d(c, 2 * c, 3, 2, 1, bias=bias), norm(kind, 2 * c), nn.ReLU(True),
-            nn.Conv2d(2 * c, 4 * c, 3, 2, 1, bias=bias), norm(kind, 4 * c), nn.ReLU(True),
-            *[ResidualBlock(4 * c, kind) for _ in range(blocks)],
-            upsample(up, 4 * c, 2 * c, bias=bias), norm(kind, 2 * c), nn.ReLU(True),
-            upsample(up, 2 * c, c, bias=bias), norm(kind, c), nn.ReLU(True),
-            ReflectionPad(3), ToPicture(c, outputs, 7), nn.Tanh(),
-        )  # fmt: skip
-
-
 def init_normal(module: nn.Module, std: float = 0.02) -> None:
     """Weights ~ N(0, 0.02²), biases 0, batch norm scales ~ N(1, 0.02²): DCGAN, pix2pix and CycleGAN."""
     for m in module.modules():
@@ -118,22 +84,3 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
             nn.init.normal_(m.weight, 1.0, std)
         if getattr(m, "bias", None) is not None:
             nn.init.zeros_(m.bias)
-
-
-def initialise(network: nn.Module, kind: str) -> None:
-    """As published, for networks with a norm of `kind`; without norms, so that they need not have any."""
-    (init_he if kind == "none" else init_normal)(network)
-
-
-def init_he(module: nn.Module, branch: float = 0.1) -> None:
-    """For networks without norms: weights ~ N(0, 2 / inputs), biases 0 (He et al. 2015, arXiv 1502.01852);
-    residual branches and the picture begin small, as in ESRGAN (Wang et al. 2018, arXiv 1809.00219).
-    """
-    for m in module.modules():
-        if isinstance(m, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
-            nn.init.zeros_(m.bias)
-    for m in module.modules():
-        small = m.body[5] if isinstance(m, ResidualBlock) else m if isinstance(m, ToPicture) else None
-        if small is not None:
-            small.weight.data.mul_(branch)

@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from models.common import objectives
 from models.common.projected import Projected
 from models.common.text import FromText, shifted
-from models.translation import pix2pix
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 
@@ -230,7 +229,7 @@ class DFGAN(FromText):
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
         if c.discriminator == "projected":
-            pix2pix.opened(self.D)
+            self.D.network.open()
         gan = dict(betas=(0.0, 0.9), fused=True)  # as published
         return {
             **self.text_optimizer(),

@@ -18,10 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.common import objectives
+from models.common import objectives, translators
 from models.common.layers import in_one_pass, init_normal
-from models.translation import pix2pix
-from translate.config import GameConfig, Norm, Objective
+from translate.config import Objective, UnpairedConfig
 from translate.task import DataInfo, Task, UserError
 
 LAYERS = (0, 4, 7, 10, 14)  # of ResNetGenerator: its input, two strided convolutions, blocks 1 and 5
@@ -52,17 +51,10 @@ def patch_nce(queries: Tensor, keys: Tensor, tau: float) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(GameConfig):
+class Config(UnpairedConfig):
     """CUT (Park et al. 2020)"""
 
     generator: Literal["resnet9", "resnet6"] = "resnet9"  # section 4.1
-    channels: int = 64  # width of the first layer of G
-    channels_D: int | None = None  # of D's; default --channels
-    discriminator: Literal["plain", "projected"] = "plain"  # projected: sees ImageNet features
-    patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of a plain discriminator, in pixels
-    norm: Norm = "instance"  # of G's features
-    norm_D: Norm = "instance"  # of a plain D's
-    upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
     objective: Objective = "least-squares"  # section 4.1
     fast: bool = False  # FastCUT: one contrast with weight 10, mirrored inputs; less memory and time
     lambda_nce: float | None = None  # weight of the contrastive losses; default 1, FastCUT's 10
@@ -86,9 +78,12 @@ class CUT(Task):
             told = " ".join(map(str, c.nce_layers)) or "none"
             raise UserError(f"--nce-layers takes some of {' '.join(map(str, LAYERS))}, not {told}")
         self.layers = sorted(set(c.nce_layers))
-        self.stride = pix2pix.stride_of(c)
-        self.G = pix2pix.generator(c.generator, a, b, c.channels, c.norm, c.upsample, dropout=False)
-        self.D = pix2pix.discriminator(c, b)
+        self.stride = translators.stride_of(c.generator, c.size)
+        self.G = translators.generator(c.generator, a, b, c.channels, c.norm, c.upsample)
+        self.D = translators.discriminator(
+            b, c.channels_D or c.channels, int(c.patch), c.norm_D, c.size,
+            projected=c.discriminator == "projected",
+        )  # fmt: skip
         widths = {0: a, 4: 2 * c.channels}
         self.H = Projector([widths.get(layer, 4 * c.channels) for layer in self.layers])
         init_normal(self.H)
@@ -96,7 +91,7 @@ class CUT(Task):
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
-        pix2pix.opened(self.D)
+        translators.open_networks(self.D)
         adam = dict(lr=c.learning_rate, betas=(c.beta1, 0.999), fused=True)
         return {
             "G": torch.optim.Adam([*self.G.parameters(), *self.H.parameters()], **adam),

@@ -17,11 +17,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from models.common import objectives
+from models.common import objectives, translators
 from models.common.layers import in_one_pass
 from models.common.pool import Pool
-from models.translation import pix2pix
-from translate.config import GameConfig, Norm, Objective, Translator
+from translate.config import Norm, Objective, Translator, UnpairedConfig
 from translate.task import DataInfo, Task, UserError
 
 
@@ -31,17 +30,11 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(GameConfig):
+class Config(UnpairedConfig):
     """CycleGAN (Zhu et al. 2017)"""
 
-    generator: Translator = "resnet9"  # resnet9 for 256 px and more, resnet6 for 128 px (section 7.2)
-    channels: int = 64  # width of the first layer of G and F
-    channels_D: int | None = None  # of the discriminators'; default --channels
-    discriminator: Literal["plain", "projected"] = "plain"  # projected: sees ImageNet features
-    patch: Literal["1", "16", "70", "286"] = "70"  # receptive field of plain discriminators, in pixels
-    norm: Norm = "instance"  # of G's and F's features, section 4; none keeps colours (docs/unpaired.md)
-    norm_D: Norm = "instance"  # of plain discriminators'
-    upsample: Literal["transposed", "resize"] = "transposed"  # resize: nearest + convolution, no checkerboard
+    generator: Translator = "resnet9"  # for 256 px and more, resnet6 for 128 px (section 7.2)
+    norm: Norm = "instance"  # section 4; none keeps colours (docs/unpaired.md)
     objective: Objective = "least-squares"  # section 4
     lambda_cycle: float = 10.0  # weight of the cycle loss, section 4; 0 is the control without it
     cycle_noise: float = 0.0  # σ; 0 is the paper's
@@ -59,21 +52,27 @@ class CycleGAN(Task):
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
         c, a, b = config, info.channels["a"], info.channels["b"]
-        self.stride = pix2pix.stride_of(c)
+        self.stride = translators.stride_of(c.generator, c.size)
         if c.identity and a != b:
             raise UserError(
                 f"--identity {c.identity} needs equal channels, but A has {a} and B has {b}: set --identity 0"
             )
-        self.G = pix2pix.generator(c.generator, a, b, c.channels, c.norm, c.upsample, dropout=False)
-        self.F = pix2pix.generator(c.generator, b, a, c.channels, c.norm, c.upsample, dropout=False)
-        self.D_X, self.D_Y = pix2pix.discriminator(c, a), pix2pix.discriminator(c, b)
+        self.G = translators.generator(c.generator, a, b, c.channels, c.norm, c.upsample)
+        self.F = translators.generator(c.generator, b, a, c.channels, c.norm, c.upsample)
+        self.D_X, self.D_Y = (
+            translators.discriminator(
+                inputs, c.channels_D or c.channels, int(c.patch), c.norm_D, c.size,
+                projected=c.discriminator == "projected",
+            )
+            for inputs in (a, b)
+        )  # fmt: skip
         self.pool_X = Pool(c.pool, (a, c.size, c.size), c.seed)
         self.pool_Y = Pool(c.pool, (b, c.size, c.size), c.seed + 1)
         self.objective = objectives.game(c.objective)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
-        pix2pix.opened(self.D_X, self.D_Y)
+        translators.open_networks(self.D_X, self.D_Y)
         adam = dict(lr=c.learning_rate, betas=(c.beta1, 0.999), fused=True)
         return {
             "G": torch.optim.Adam([*self.G.parameters(), *self.F.parameters()], **adam),
