@@ -14,6 +14,7 @@ KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels", "points
 OPTIONS = (
     *("a", "b", "direction", "resize", "load_size", "flip", "color_jitter", "strokes", "scale", "shrink"),
     *("degrade", "cache", "labels_a", "labels_b", "skip_unpaired", "text_words"),
+    *("balanced",),
 )
 
 
@@ -39,6 +40,7 @@ def load(
     labels_b: bool = False,
     skip_unpaired: bool = False,
     text_words: Path | None = None,
+    balanced: bool = False,
 ) -> Dataset:
     """The data set at `data`, seen as `kind`.
 
@@ -64,6 +66,7 @@ def load(
     cache: "auto" keeps decoded pictures in memory where they take less than a quarter of it; or "on", "off".
     labels_a, labels_b: that side of paired or unpaired data holds label maps, see `classes`.
     skip_unpaired: leave out pictures without a partner.
+    balanced: every class of images and labels comes equally often, within each batch too.
 
     Raises DataError, one sentence, where the data is missing, unreadable or laid out otherwise.
     """
@@ -114,6 +117,10 @@ def load(
             found = module.load(request)
         except Empty as error:
             raise DataError(f"{kind} data needs {module.LAYOUT}; {error}") from None
+    if balanced and train:
+        from datasets.labels import balance
+
+        balance(found, data)
     if not strokes:
         return found
     from datasets.strokes import HandDrawn

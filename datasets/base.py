@@ -46,6 +46,21 @@ def shuffled(count: int, epoch: int, seed: int) -> Tensor:
     return torch.randperm(count, generator=epoch_generator(epoch, seed))
 
 
+def evenly(classes: Tensor, epoch: int, seed: int) -> Tensor:
+    """An order [N] of N pictures by their classes [N] in which each comes once in every K places, K classes:
+    those of small classes repeat. A function of (classes, epoch, seed)."""
+    generator, kinds = epoch_generator(epoch, seed), classes.unique()
+    rounds, columns = -(-len(classes) // len(kinds)), []
+    for kind in kinds:
+        members = (classes == kind).nonzero()[:, 0]
+        turns = -(-rounds // len(members))
+        shuffles = [members[torch.randperm(len(members), generator=generator)] for _ in range(turns)]
+        columns.append(torch.cat(shuffles)[:rounds])
+    table = torch.stack(columns, 1)  # [rounds, K]
+    places = torch.rand(table.shape, generator=generator).argsort(1)
+    return table.gather(1, places).flatten()[: len(classes)]
+
+
 def epoch_generator(epoch: int, seed: int) -> torch.Generator:
     # The odd multiplier keeps (seed, epoch) and (seed + 1, epoch - 1) apart; manual_seed takes 64 bits.
     return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + epoch) % 2**63)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from datasets import layouts
 from datasets.arrays import Arrays
-from datasets.base import DataError, Dataset
+from datasets.base import DataError, Dataset, evenly
 from datasets.geometry import Geometry, draw_jitter, jittered
 from datasets.memory import LARGEST, Stack, Where, numbers_of, views
 from datasets.pictures import Probe, decode_like, probe
@@ -112,6 +112,8 @@ def keep(cache: str, *domains: Domain) -> None:
 class Images(Dataset):
     """`image` [C, size, size], one domain without labels."""
 
+    even: Tensor | None = None  # the classes, of each picture, that shall come equally often
+
     def __init__(self, info: dict[str, Any], domain: Domain, request: Request) -> None:
         self.info = info
         self.domain = domain
@@ -119,6 +121,8 @@ class Images(Dataset):
         keep(request.cache, domain)
 
     def order(self, epoch: int, seed: int) -> Tensor:
+        if self.even is not None:
+            return evenly(self.even, epoch, seed)
         return super().order(epoch, seed) if self.domain.single else self.domain.source.order(epoch, seed)
 
     def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:

@@ -73,3 +73,11 @@ def classes_of(source: Source) -> tuple[list[str], list[int]]:
     classes = sorted(set(folders), key=lambda name: (int(name) if numeric else 0, name))
     numbers = {name: number for number, name in enumerate(classes)}
     return classes, [numbers[folder] for folder in folders]
+
+
+def balance(data: Images, path: str) -> None:
+    """Let every class come equally often. Raises DataError where there are no classes."""
+    classes, labels = classes_of(data.domain.source) if isinstance(data, Images) else ([], [])
+    if len(classes) < 2:
+        raise DataError(f"--balanced needs classes, {LAYOUT}, or arrays with labels; {path} has none")
+    data.even = torch.tensor(labels)

@@ -193,6 +193,30 @@ def test_mnist_is_read_whole():
     ]
 
 
+def test_balanced_classes_come_in_turn(tmp_path):
+    """6 pictures of a, 2 of b, 1 of c: in every three places each once."""
+    for number, name in enumerate("aaaaaabbc"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        Image.new("L", (8, 8), 20 * number).save(tmp_path / name / f"{number}.png")
+    for kind in ("images", "labels"):
+        data = load(tmp_path, kind, size=8, balanced=True)
+        classes = torch.tensor([0] * 6 + [1] * 2 + [2])
+        orders = [data.order(epoch, seed=1) for epoch in range(8)]
+        for order in orders:
+            assert len(order) == 9 and (classes[order].view(3, 3).sort(1)[0] == torch.arange(3)).all()
+            assert (
+                len(order[classes[order] == 0].unique()) == 3
+                and len(order[classes[order] == 1].unique()) == 2
+            )
+        assert not torch.equal(orders[0], orders[1]) and torch.equal(orders[0], data.order(0, seed=1))
+        assert len(torch.cat(orders).unique()) == 9
+        assert load(tmp_path, kind, size=8, balanced=True, split="test").even is None
+    (tmp_path / "plain").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "plain" / "0.png")
+    with pytest.raises(DataError, match="--balanced needs classes"):
+        load(tmp_path / "plain", "images", size=8, balanced=True)
+
+
 # --- points ---------------------------------------------------------------------------------------------
 
 
@@ -257,3 +281,39 @@ def test_a_table_of_numbers(tmp_path):
 def test_other_points_are_refused_in_a_sentence(data):
     with pytest.raises(DataError, match="COUNT, such as|points need one of gaussian"):
         datasets.load("points", data, size=8)
+
+
+def test_points_are_learned_shown_and_served(learn, tmp_path):
+    """A run on a toy: previews and samples are scatter plots; convolutions say that they need pictures."""
+    from models.gan import dcgan, gan
+    from translate.inference.pipeline import Pipeline
+    from translate.task import UserError
+    from translate.training import dry_run
+
+    data = datasets.load("images", "ring:200", size=8)
+    learn(gan.GAN, data, output=tmp_path / "ring", preview_every=2, batch_size=8)
+    preview = Image.open(tmp_path / "ring" / "previews" / "step-00000002.png")
+    assert preview.size == (428, 428) and len(preview.getcolors(10**6)) > 50
+    pipeline = Pipeline.from_pretrained(tmp_path / "ring")
+    first, second = pipeline(n=2, seed=3)
+    assert first.size == (428, 428) and first.tobytes() != second.tobytes()
+    assert pipeline(n=1, seed=3)[0].tobytes() == first.tobytes()
+    with pytest.raises(UserError, match="dcgan learns from images, not from points such as ring"):
+        learn(dcgan.DCGAN, data, output=tmp_path / "other")
+    task = gan.GAN(gan.GAN.tiny(), pipeline.task.info)
+    assert "kind = points" in dry_run.describe(task, data, task.config)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "gaussian-1d", "grid"])
+def test_scatter_plots_show_where_points_are(name):
+    """Blue for the first cloud, orange for the second, inside the frame, at their places."""
+    from translate.figures import grid
+
+    cloud, _ = points.draw(name, 500, seed=0)
+    picture = np.asarray(grid({"real": cloud, "samples": cloud[:50] * 0 + cloud.mean(0) + 0.01})).astype(int)
+    blue = (picture[..., 2] - picture[..., 0] > 80)[40:-40, 40:-40]
+    orange = (picture[..., 0] - picture[..., 2] > 120)[40:-40, 40:-40]
+    assert blue.any() and orange.any() and orange.sum() < 40_000
+    if name == "grid":
+        rows, columns = orange.nonzero()
+        assert abs(rows.mean() - 174) < 15 and abs(columns.mean() - 174) < 15, "their mean is the middle"

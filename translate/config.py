@@ -163,6 +163,7 @@ class ChoicesConfig(GameConfig):
     smooth: float = 1.0  # target of real pictures, 0.9 for one-sided smoothing; fakes stay at 0
     label_noise: float = 0.0  # half the width of the range around that target, drawn for each picture
     flip_labels: float = 0.0  # share of pictures that D is told the opposite of
+    balanced: bool = False  # every class of the data equally often, within each batch too
 
 
 def tasks() -> list[str]:
