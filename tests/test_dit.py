@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 import datasets
-from models.text.dit import SIDE, Decoder, DiT, Encoder
+from models.common.autoencoder import SIDE, Decoder, Encoder
+from models.text.dit import DiT
 from tests.conftest import build
 from tests.test_loop import Alone
 from translate.config import UserError

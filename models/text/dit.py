@@ -1,96 +1,38 @@
 """DiT: captions to pictures by a transformer that learns a flow of latents (Peebles & Xie 2022, 2212.09748).
 
-    h = E(x), of mean 0 and variance 1;  L_AE = |x - D(h + ς ε)|
     h_t = (1 - t) ε + t h,  ε ~ N(0, I),  log(t / (1 - t)) ~ N(μ, 1)
     L = E ‖v(h_t, t, w) - (h - ε)‖²
     dh = (v(h, t, ∅) + s (v(h, t, w) - v(h, t, ∅))) dt,  from h = ε at t = 0 to t = 1
-    L_D = L_AE + λ ‖φ(x) - φ(D(h + ς ε))‖² / ‖φ(x)‖²
 
-x is a picture, w the words of its caption, ∅ no words. The autoencoder learns first; then the transformer v
-learns from latents that the encoder, now frozen, makes of pictures; at last the decoder D alone goes on, also
-by features φ of a network that knows pictures, to which thin lines count more than they do in pixels.
+h = E(x) are the latents of a picture, w the words of its caption, ∅ no words. The autoencoder learns first
+(`models/common/autoencoder.py`); then the transformer v, from latents that the encoder, now frozen, makes of
+pictures; at last the decoder D alone goes on, also by features of a network that knows pictures.
 Words are tokens beside those of the latents (the paper's in-context conditioning); time modulates the layers
-(its adaLN-Zero). Latents: Rombach et al. 2022 (2112.10752). The flow: Lipman et al. 2023 (2210.02747), times
-as in Esser et al. 2024 (2403.03206), most of them early (Li & He 2025). Guidance: Ho & Salimans 2022.
+(its adaLN-Zero). The flow: Lipman et al. 2023 (2210.02747), times as in Esser et al. 2024 (2403.03206), most
+of them early (Li & He 2025). Guidance: Ho & Salimans 2022.
 
-Deviations: a flow instead of a diffusion; words instead of classes; the autoencoder is small, without a game;
-modulation has a low rank; Muon trains the blocks; queries and keys are normalised (Esser et al. 2024).
+Deviations: a flow instead of a diffusion; words instead of classes; modulation has a low rank; Muon trains
+the blocks; queries and keys are normalised (Esser et al. 2024).
 """
 
 import math
 import warnings
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.common import autoencoder
+from models.common.autoencoder import SIDE, SIZES, Decoder, Encoder
 from models.common.features import Content
 from models.common.muon import Muon
 from models.common.text import FromText
 from translate.config import TextConfig
 from translate.task import DataInfo, UserError
 
-SIDE, PATCH = 16, 2  # of the latents; of a token of them
-SIZES = (32, 64, 128, 256)
-
-
-class Residual(nn.Module):
-    """x + two convolutions [B, C, H, W]; starts as little more than x."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.body = nn.Sequential(conv(channels, channels), nn.LeakyReLU(0.2), conv(channels, channels))
-        nn.init.normal_(self.body[-1].weight, std=1e-3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.leaky_relu(x + self.body(x), 0.2)
-
-
-def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
-    """[B, inputs, H, W] to [B, outputs, H / stride, W / stride]; He's initialisation."""
-    layer = nn.Conv2d(inputs, outputs, size, stride, (size - 1) // 2)
-    nn.init.kaiming_normal_(layer.weight, 0.2)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-def widths(size: int, channels: int, most: int) -> list[int]:
-    """Channels of the layers at size / 2, size / 4, ..., 16 pixels, from `channels`, doubled up to `most`."""
-    return [min(most, channels * 2**i) for i in range((size // SIDE).bit_length() - 1)]
-
-
-class Encoder(nn.Module):
-    """Pictures [B, 3, size, size] in [-1, 1] to latents [B, C, 16, 16]; channels have mean 0, variance 1."""
-
-    def __init__(self, colours: int, size: int, channels: int, most: int, latent: int):
-        super().__init__()
-        layers, inputs = [], colours
-        for width in widths(size, channels, most):
-            layers += [conv(inputs, width, 4, 2), nn.LeakyReLU(0.2)]
-            inputs = width
-        self.layers = nn.Sequential(*layers, Residual(inputs), conv(inputs, latent))
-        self.norm = nn.BatchNorm2d(latent, affine=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.layers(x.contiguous(memory_format=torch.channels_last)).float())
-
-
-class Decoder(nn.Module):
-    """Latents [B, C, 16, 16] to pictures [B, 3, size, size]."""
-
-    def __init__(self, colours: int, size: int, channels: int, most: int, latent: int):
-        super().__init__()
-        up = widths(size, channels, most)[::-1]
-        layers = [conv(latent, up[0]), nn.LeakyReLU(0.2), Residual(up[0]), Residual(up[0])]
-        for inputs, width in pairwise(up):
-            layers += [nn.Upsample(scale_factor=2), conv(inputs, width), nn.LeakyReLU(0.2), Residual(width)]
-        self.layers = nn.Sequential(*layers, conv(up[-1], 4 * colours), nn.PixelShuffle(2))
-
-    def forward(self, h: Tensor) -> Tensor:
-        return self.layers(h.contiguous(memory_format=torch.channels_last)).float()
+PATCH = 2  # side of a token of the latents
 
 
 class Block(nn.Module):
@@ -219,17 +161,13 @@ class DiT(FromText):
         if t < self.text_steps:
             return self.learn_text(batch, update)
         if t < self.learned:
-            # Many small updates: 0.084 after 4,800 birds in fours, 0.110 after 6,400 in batches of 32.
-            errors = []
-            for part in x.split(4):
-                h = self.encoder(part)
-                errors.append((part - self.decoder(h + c.latent_noise * torch.randn_like(h))).abs().mean())
-                update("autoencoder", errors[-1])
-            return {"error": torch.stack(errors).mean().detach()}
+            error = autoencoder.learn(self.encoder, self.decoder, x, c.latent_noise, update)
+            return {"error": error}
         with torch.no_grad():
             h = self.encoder.eval()(x)
         if t >= self.drawing:
-            return self.sharpen(x, h, update)
+            content = self.content if c.content != "pixels" else None
+            return autoencoder.sharpen(self.decoder, x, h, c.latent_noise, content, c.lambda_content, update)
         dropped = torch.rand(len(x)) < c.caption_dropout
         captions = ["" if gone else text for text, gone in zip(batch["caption"], dropped, strict=True)]
         noise, when = torch.randn_like(h), (c.time_mean + torch.randn(len(x), device=x.device)).sigmoid()
@@ -237,17 +175,6 @@ class DiT(FromText):
         loss = F.mse_loss(self.flow(mixed, when, self.sentences(captions)), h - noise)
         update("flow", loss)
         return {"flow": loss.detach()}
-
-    def sharpen(self, x: Tensor, h: Tensor, update) -> dict[str, Tensor]:
-        """The decoder's own updates, from pictures [B, 3, size, size] and latents; returns what to log."""
-        c, logs = self.config, []
-        for real, latent in zip(x.split(8), h.split(8), strict=True):
-            drawn = self.decoder(latent + c.latent_noise * torch.randn_like(latent))
-            error = (real - drawn).abs().mean()
-            content = self.content(drawn, real) if c.content != "pixels" else torch.zeros_like(error)
-            update("autoencoder", error + c.lambda_content * content)
-            logs.append(torch.stack([error, content]).detach())
-        return dict(zip(("error", "content"), torch.stack(logs).mean(0), strict=True))
 
     def lr_scale(self, t: int, name: str) -> float:
         c, since = self.config, t - self.text_steps
