@@ -7,8 +7,9 @@ with means over pixels: a level has 2^{-2j} of the pixels, so that the mean of e
 Every picture has a code of its own, learned with G; no encoder, no game. Codes are projected to the unit
 ball before they are used. `--distance efficientnet` compares features of a network that knows photographs
 instead (Hoshen & Malik 2019 do so with VGG). Random points of the ball need not be pictures: GLO is
-sufficient, not compact (GLANN mends it). Deviations: codes begin at random, not at principal components;
-Adam for both, as in GLANN, where the paper has SGD at 1 (G) and 10 (z).
+sufficient, not compact (GLANN mends it). Deviations: a code begins at a random projection R of its picture,
+of length 1, not at its principal components (codes that begin anywhere, as GLANN's, need many epochs); Adam
+for both, as in GLANN, where the paper has SGD at 1 (G) and 10 (z).
 """
 
 from dataclasses import dataclass
@@ -73,8 +74,9 @@ class GLO(Task):
         self.noise_shape = (config.latent,)
         self.G = dcgan.Generator(config.latent, config.channels, config.size, info.channels["image"])
         self.Z = nn.Embedding(info.count, config.latent)  # the code of each picture, by its index
-        with torch.no_grad():
-            self.Z.weight.copy_(self.projected(self.Z.weight))
+        pixels = info.channels["image"] * config.size**2
+        self.register_buffer("R", torch.randn(pixels, config.latent))
+        self.register_buffer("known", torch.zeros(info.count, dtype=torch.bool))
         self.content = Content("efficientnet") if config.distance == "efficientnet" else None
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -88,14 +90,25 @@ class GLO(Task):
         """To the nearest point of the unit ball."""
         return z / z.norm(dim=1, keepdim=True).clamp_min(1)
 
+    @torch.no_grad()
+    def place_codes(self, x: Tensor, index: Tensor) -> None:
+        """To the ball, which Adam's momentum may have left since they were seen; new ones to where R has
+        their picture, so that alike pictures begin with alike codes."""
+        with torch.autocast(x.device.type, enabled=False):
+            away = (x.float() - x.float().mean(0)) if len(x) > 1 else x.float()
+            begin = away.flatten(1) @ self.R
+        begin = begin / begin.norm(dim=1, keepdim=True).clamp_min(1e-8)
+        z = torch.where(self.known[index][:, None], self.Z.weight[index], begin)
+        self.Z.weight[index] = self.projected(z)
+        self.known[index] = True
+
     def distance(self, made: Tensor, real: Tensor) -> Tensor:
         perceived = self.content or laplacian
         return F.mse_loss(made, real) + perceived(made, real)
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         x, index = batch["image"], batch["index"]
-        with torch.no_grad():  # Adam's momentum also moved codes that were not seen since
-            self.Z.weight[index] = self.projected(self.Z.weight[index])
+        self.place_codes(x, index)
         made = self.G(self.projected(self.Z(index))).float()
         loss = self.distance(made, x)
         update("GLO", loss)
