@@ -4,7 +4,8 @@ Every method of `models/latent` and `models/gan` that draws from noise alone is 
 the same time of one thread, then judged: the Frechet distance of 10,000 samples to the 10,000 (CIFAR-10 here:
 5,000) test pictures, through a classifier of that very data (`benchmarks.readers`). New methods come by being
 there; `ROWS` only says how the known ones are set up. Stop it and run it again: rows that are done are kept,
-and a run goes on from its last state. The results are `docs/baselines.json`; `docs/baselines.md` shows them.
+and a run goes on from its last state; with more `--minutes` every row is trained anew. The results are
+`docs/baselines.json`; `docs/baselines.md` shows them.
 """
 
 import dataclasses
@@ -39,7 +40,7 @@ ROWS: dict[str, tuple[str, dict]] = {  # where a method has several rows, or set
     "DCGAN": ("dcgan", {"latent": 64}),
     "DCGAN, minimax": ("dcgan", {"latent": 64, "objective": "minimax"}),
 }
-COMMON = {"channels": 32, "resize": "resize", "flip": False, "mixed_precision": "no", "preview_every": 0}
+COMMON = {"resize": "resize", "flip": False, "mixed_precision": "no", "preview_every": 0}
 MARKS = "<!-- results of benchmarks.baselines -->", "<!-- end of results -->"
 SHOWN = 10  # samples of each row in the picture
 
@@ -50,6 +51,7 @@ class Settings:
     sets: tuple[str, ...] = ("mnist",)  # mnist fashion cifar10
     rows: tuple[str, ...] = ()  # only those whose name begins so, e.g. GLANN; default all
     minutes: float = 30.0  # of one thread, to train each
+    channels: int = 32  # width of the convolutions beside the picture, of every method
     samples: int = 10_000  # judged
     output: Path = HERE / "runs" / "baselines"  # the runs; a folder for each set and row
 
@@ -76,7 +78,7 @@ def config_of(task: str, given: dict, name: str, settings: Settings, output: Pat
     Config = find(task).Config
     known = {field.name for field in dataclasses.fields(Config)}
     data = place if settings.folder is None else str(settings.folder / place)
-    values = {**COMMON, "data": data, "size": size, "output": output, **given}
+    values = {**COMMON, "channels": settings.channels, "data": data, "size": size, "output": output, **given}
     return Config(**{key: value for key, value in values.items() if key in known})
 
 
@@ -118,11 +120,16 @@ def seconds_an_update(config, task: str, data, tried: int = 24) -> float:
     return sum(sorted(spent[4:])[: tried - 2]) / (tried - 2)  # without the two that something disturbed
 
 
+def runs_of(settings: Settings, name: str) -> Path:
+    return settings.output / name / f"{settings.minutes:g}-minutes-{settings.channels}-channels"
+
+
 def trained(row: str, task: str, given: dict, settings: Settings, name: str):
     """The trained method in memory, its config, and the CPU seconds of an update."""
     from translate.training.loop import train
 
-    folder = settings.output / name / "".join(c if c.isalnum() else "-" for c in row.lower())
+    title = "".join(c if c.isalnum() else "-" for c in row.lower())
+    folder = runs_of(settings, name) / title
     config = config_of(task, given, name, settings, folder)
     data = pictures(config, "images")
     plan = folder / "plan.json"
@@ -147,25 +154,35 @@ def everything(data):
     return torch.stack([data.sample(i, generator)["image"] for i in range(len(data))])
 
 
-def judged(model, config, real, settings: Settings, name: str) -> dict:
-    """What can be told of a trained method, from `real` test pictures; also its first samples."""
+class Judge:
+    """A classifier of the data, and what it sees in the test pictures."""
+
+    def __init__(self, real, name: str):
+        from translate.metrics import features
+
+        self.real, self.net = real, features.network(SETS[name][2])
+        self.seen = features.described(real.split(250), self.net)
+
+    def __call__(self, made) -> dict:
+        """The Frechet distance of pictures [N, C, S, S] to the test pictures, and its protocol."""
+        from translate.metrics import features, frechet
+
+        told = frechet.frechet(features.described(made.split(250), self.net), self.seen, self.net.title)
+        return {"frechet": significant(told.value), "protocol": told.protocol}
+
+
+def judged(model, judge: Judge, settings: Settings) -> dict:
+    """What can be told of a trained method; also its first samples."""
     import torch
 
-    from translate.metrics import features, frechet
-
-    net = features.network(SETS[name][2])
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(settings.samples, *model.noise_shape, generator=generator)
+    noise = torch.randn(settings.samples, *model.noise_shape, generator=seeded(0))
     with torch.inference_mode():
         made = torch.cat([model.generate(noise=z) for z in noise.split(250)])
-        told = frechet.frechet(
-            features.described(made.split(250), net), features.described(real.split(250), net), net.title
-        )
-        found = {"frechet": significant(told.value), "protocol": told.protocol}
+        found = judge(made)
         found["parameters"] = sum(
             p.numel() for name in model.exported for p in getattr(model, name).parameters()
         )
-        found |= of_codes(model, real)
+        found |= of_codes(model, judge.real)
     return found | {"shown": made[:SHOWN]}
 
 
@@ -207,24 +224,18 @@ def seeded(seed: int):
     return torch.Generator().manual_seed(seed)
 
 
-def floor(config, real, settings: Settings, name: str) -> dict:
+def floor(config, judge: Judge, settings: Settings) -> dict:
     """What the scores are of real training pictures, and of principal components."""
     import torch
 
-    from translate.metrics import features, frechet
-
-    net, known = features.network(SETS[name][2]), everything(pictures(config, "images"))
-    seen = known[: settings.samples]
-    told = frechet.frechet(
-        features.described(seen.split(250), net), features.described(real.split(250), net), net.title
-    )
+    known = everything(pictures(config, "images"))
     flat, mean = known.flatten(1), known.flatten(1).mean(0)
     _, axes = torch.linalg.eigh((flat - mean).T @ (flat - mean))
-    errors, away = {}, real.flatten(1) - mean
+    errors, away = {}, judge.real.flatten(1) - mean
     for d in (8, 16, 20, 64):  # principal components
         top = axes[:, -d:]
         errors[f"pca_{d}_test_mse"] = significant(float((away - away @ top @ top.T).square().mean()))
-    return {"frechet": significant(told.value), "protocol": told.protocol, **errors}
+    return judge(known[: settings.samples]) | errors
 
 
 def table(results: dict, name: str) -> list[str]:
@@ -233,17 +244,16 @@ def table(results: dict, name: str) -> list[str]:
     lines = [
         f"### {name}",
         "",
-        f"{known['real training pictures']['protocol']}. "
-        f"{known['minutes']:g} minutes of one thread for each row.",
+        f"{known['real training pictures']['protocol']}. Minutes are those of one thread.",
         "",
-        "| method | Frechet distance | updates | batch | ms an update | parameters used | test MSE | nats |",
-        "|---|---|---|---|---|---|---|---|",
+        "| method | Frechet distance | minutes | updates | batch | ms each | parameters | test MSE | nats |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    shown = {row: facts for row, facts in known.items() if isinstance(facts, dict)}
-    for row, facts in sorted(shown.items(), key=lambda item: item[1]["frechet"]):
+    for row, facts in sorted(known.items(), key=lambda item: item[1]["frechet"]):
         count = f"{facts['parameters']:,}" if "parameters" in facts else ""
         bound = f"{facts['bound']:.1f}" if facts.get("nats") else ""
-        cells = [row, f"{facts['frechet']:.2f}", f"{facts['steps']:,}" if "steps" in facts else ""]
+        cells = [row, f"{facts['frechet']:.2f}", str(facts.get("minutes", ""))]
+        cells += [f"{facts['steps']:,}" if "steps" in facts else ""]
         cells += [str(facts.get("batch_size", "")), str(facts.get("ms", "")), count]
         cells += [f"{facts['test_mse']:.4f}" if "test_mse" in facts else "", bound]
         lines.append("| " + " | ".join(cells) + " |")
@@ -274,9 +284,8 @@ def sheet(settings: Settings, name: str) -> None:
     """One picture of the samples of all rows that were run here, by name."""
     from PIL import Image, ImageDraw, ImageFont
 
-    strips = {
-        path.parent.name: Image.open(path) for path in sorted((settings.output / name).glob("*/samples.png"))
-    }
+    paths = sorted(runs_of(settings, name).glob("*/samples.png"))
+    strips = {path.parent.name: Image.open(path) for path in paths}
     if not strips:
         return
     height = max(line.height for line in strips.values()) + 4
@@ -299,21 +308,23 @@ def main(settings: Settings) -> None:
     torch.set_num_threads(1)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in settings.sets:
-        known = results.setdefault(name, {"minutes": settings.minutes})
+        known = results.setdefault(name, {})
         some = config_of("ae", {}, name, settings, settings.output)
-        real = everything(pictures(some, "images", "test"))
+        judge = Judge(everything(pictures(some, "images", "test")), name)
         if "real training pictures" not in known:
-            known["real training pictures"] = floor(some, real, settings, name)
+            known["real training pictures"] = floor(some, judge, settings)
         for row, (task, given) in rows().items():
-            if row in known or (settings.rows and not row.startswith(settings.rows)):
+            done = known.get(row, {}).get("minutes", 0) >= settings.minutes
+            if done or (settings.rows and not row.startswith(settings.rows)):
                 continue
             model, config, facts = trained(row, task, given, settings, name)
-            found = judged(model, config, real, settings, name)
+            found = judged(model, judge, settings)
             strip(found.pop("shown")).save(config.output / "samples.png")
             found["nats"] = getattr(config, "likelihood", "") == "bernoulli"
             known[row] = {
                 "task": task, "settings": given, "steps": config.steps, "batch_size": config.batch_size,
-                "ms": round(1000 * facts["seconds"], 1), **found,
+                "ms": round(1000 * facts["seconds"], 1), "minutes": settings.minutes,
+                "channels": settings.channels, **found,
             }  # fmt: skip
             RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
             write_page(results)

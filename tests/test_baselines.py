@@ -53,7 +53,7 @@ def test_a_ranking_is_made_kept_and_shown(small, tmp_path):
     assert "64 against" in row["protocol"] and row["test_mse"] > 0
     page = (tmp_path / "baselines.md").read_text()
     assert page.startswith("before\n") and page.endswith("after\n") and "old" not in page
-    assert f"| AE, dense | {row['frechet']:.2f} | 20 |" in page
+    assert f"| AE, dense | {row['frechet']:.2f} | 0.0001 | 20 |" in page
     assert (tmp_path / "baselines-tiny.png").exists()
     runs = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
     baselines.main(small)
