@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import training
+from benchmarks import peers, training
 
 
 def test_operations_are_those_of_torchs_own_counter():
@@ -37,3 +37,46 @@ def test_every_case_is_a_method_with_such_settings(name):
 
     task, options, _ = training.CASES[name]
     assert replace(find(task).Config(), **options)
+
+
+@pytest.mark.parametrize("name", peers.CASES)
+@pytest.mark.parametrize("side", ["published", "no"])
+def test_steps_beside_the_published_ones_run_and_learn(name, side):
+    """At tiny sizes: two steps of every case, which change what is learned and leave it finite."""
+    made = []
+    remember = torch.optim.Optimizer.__init__
+
+    def watched(self, parameters, defaults):
+        remember(self, parameters, defaults)
+        made.extend(p for group in self.param_groups for p in group["params"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.Optimizer, "__init__", watched)
+        patch.setattr("translate.machine.tune", lambda: None)
+        step = peers.stepper(name, side, tiny=True)
+    before = [p.detach().clone() for p in made]
+    step()
+    step()
+    moved = [not torch.equal(p, old) for p, old in zip(made, before, strict=True)]
+    assert sum(moved) > len(moved) / 3 and all(torch.isfinite(p).all() for p in made)
+
+
+def test_both_sides_have_networks_of_the_same_size():
+    """Of CycleGAN and pix2pix at published sizes; biases before norms apart."""
+    from benchmarks import published
+    from models.common import translators
+
+    pairs = [
+        (published.resnet(64, 9), translators.generator("resnet9", 3, 3, 64, "instance", "transposed")),
+        (published.u_net(64, 8), translators.generator("unet256", 3, 3, 64, "batch", "transposed")),
+        (published.patch_gan(6, 64, torch.nn.BatchNorm2d), translators.PatchGAN(6, 64, 70, "batch")),
+    ]
+    for theirs, ours in pairs:
+        weights = [sum(p.numel() for p in net.parameters() if p.ndim == 4) for net in (theirs, ours)]
+        assert weights[0] == weights[1]
+
+
+def test_a_comparison_takes_turns_and_gives_a_row():
+    found = peers.compare("VAE 784-400-20, batch 128", turns=2, tiny=True, sides=peers.SIDES[:2])
+    assert all(len(found[side]["seconds"]) == 2 and found[side]["GiB"] > 0.1 for side in peers.SIDES[:2])
+    assert peers.row("VAE", found).count("|") == 5
