@@ -58,7 +58,7 @@ CASES = {  # name: (published function and its arguments, our task and settings)
 TINY = {  # of tests: (published arguments, our settings), both over those above
     "CycleGAN": (
         dict(size=32, width=4, blocks=6),
-        dict(size=32, channels=4, generator="resnet6",
+        dict(size=32, channels=4, generator="resnet6"),
     ),
     "pix2pix": (dict(size=128, width=2), dict(size=128, channels=2, generator="unet128")),
     "SRGAN": (
@@ -162,9 +162,7 @@ def serve(name: str, side: str, tiny: bool) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, flush=True)
 
 
-def compare(
-    name: str, turns: int, tiny: bool = False, sides: tuple[str, ...] = SIDES
-) -> dict[str, dict]:
+def compare(name: str, turns: int, tiny: bool = False, sides: tuple[str, ...] = SIDES) -> dict[str, dict]:
     """{side: {"seconds": [of each turn], "GiB": peak}}; the first two turns of each, which warm it up, go."""
     command = [sys.executable, "-m", "benchmarks.peers", "--serve", name]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC")}
