@@ -19,8 +19,7 @@ def main() -> None:
     from translate.training import dry_run, loop
 
     task_class = find(name)
-    config = task_class.Config(**vars(config))
-    options = {option: getattr(config, option) for option in datasets.OPTIONS if hasattr(config, option)}
+    options = datasets.options_of(config)
     data = datasets.load(task_class.data, config.data, size=config.size, **options)
     held_out = datasets.load(task_class.data, config.data, size=config.size, split="test", **options)
     torch.manual_seed(config.seed)

@@ -4,18 +4,31 @@ Hugging Face's package has the same name; from a checkout ours comes first. Acce
 `Dataset` and `IterableDataset` here, so both exist. Data sets of the Hub come through `hub.py`.
 """
 
+import inspect
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from datasets.base import DataError, Dataset, IterableDataset
+if TYPE_CHECKING:
+    from datasets.base import DataError, Dataset, IterableDataset
 
-__all__ = ["DataError", "Dataset", "IterableDataset", "KINDS", "OPTIONS", "load"]
+__all__ = ["DataError", "Dataset", "IterableDataset", "KINDS", "load", "options_of"]
 
 KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels", "points")
-OPTIONS = (
-    *("a", "b", "direction", "resize", "load_size", "flip", "color_jitter", "strokes", "scale", "shrink"),
-    *("degrade", "cache", "labels_a", "labels_b", "skip_unpaired", "text_words"),
-    *("balanced",),
-)
+
+
+def __getattr__(name: str) -> Any:
+    """`DataError`, `Dataset` and `IterableDataset` when they are asked for: settings alone need no torch."""
+    if name in ("DataError", "Dataset", "IterableDataset"):
+        from datasets import base
+
+        return getattr(base, name)
+    raise AttributeError(f"module 'datasets' has no attribute {name!r}")
+
+
+def options_of(config: Any) -> dict[str, Any]:
+    """Those of a Config's settings that `load` takes, beside the data's name and size."""
+    own = set(inspect.signature(load).parameters) - {"kind", "data", "size", "split"}
+    return {name: value for name, value in vars(config).items() if name in own}
 
 
 def load(
@@ -41,7 +54,7 @@ def load(
     skip_unpaired: bool = False,
     text_words: Path | None = None,
     balanced: bool = False,
-) -> Dataset:
+) -> "Dataset":
     """The data set at `data`, seen as `kind`.
 
     data: a folder (searched through), a zip, a folder in a zip (`emoji.zip/train/noto`), one picture (then a
@@ -73,6 +86,7 @@ def load(
     from dataclasses import replace
 
     from datasets import points
+    from datasets.base import DataError
     from datasets.geometry import Geometry
 
     if kind not in KINDS:
@@ -135,8 +149,9 @@ def is_built_in(data: str) -> bool:
 
 def load_birds(
     kind: str, data: str, size: int, split: str, direction: str, scale: int, cache: str
-) -> Dataset:
+) -> "Dataset":
     from datasets import birds
+    from datasets.base import DataError
 
     _, limited, count = data.partition(":")
     if limited and not (count.isdecimal() and int(count) > 0):

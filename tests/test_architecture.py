@@ -60,8 +60,8 @@ def test_models_common_imports_settings_and_the_task_alone():
 
 @pytest.mark.parametrize("task", names())
 def test_a_method_imports_what_methods_may(task):
-    """The common layers, the Task and Config it is made of, and the methods its paper builds on."""
-    allowed = ("models.common.", "translate.task.", "translate.config.")
+    """Its data's options, common layers, the Task and Config it is made of, methods its paper builds on."""
+    allowed = ("datasets.options.", "models.common.", "translate.task.", "translate.config.")
     others = {f"models.{home(name).parent.name}.{name}" for name in names() if name != task}
     for name in of_ours(home(task)):
         assert name.startswith((*allowed, *others)) or name == "models.common", f"{task} imports {name}"

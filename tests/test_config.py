@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+import datasets
 from tests.children import ROOT
-from translate import arguments
-from translate.config import RunConfig, UserError, config_class, described, from_json, method_title, to_json
+from translate import arguments, outline
+from translate.config import FORMER, RunConfig, UserError, from_json, to_json
+from translate.outline import settings
 from translate.task import find, names
 
 
@@ -60,18 +62,18 @@ def test_help_of_a_task_shows_every_field_in_groups(task, capsys):
         line = line.strip("╭─╮│╰╯- ") if "options" in line else line.strip("│╰╯─ ")
         title = line if line.endswith(" options") else title
         said[title] = f"{said.get(title, '')} {line}"
-    texts = described(find(task).Config)
-    groups = {f"{group} options" for group, _ in texts.values()}  # its own, its parents', shared ones
+    known = {setting.name: setting for setting in settings(task)}
+    groups = {f"{setting.group} options" for setting in known.values()}  # its own, its parents', shared ones
     assert list(said)[:4] == ["usage", "Data options", "Training options", "Output options"]
     assert set(list(said)[4:]) == groups - set(list(said)[:4])
     assert ("Text options" in groups) == (find(task).data == "captions")
-    own = method_title(find(task).Config)
+    own = outline.title(find(task).Config.__doc__)
     assert own.lower().startswith(task.split("_")[0])
     assert "--size INT" in said["Data options"] and "--steps INT" in said["Training options"]
     assert "--save-every INT" in said["Output options"]
     for field in dataclasses.fields(find(task).Config):
         flag = "--" + field.name.replace("_", "-")
-        group, help_text = texts[field.name]
+        group, help_text = known[field.name].group, known[field.name].help
         box = said[f"{group} options"]
         assert help_text, f"{task}: {flag} has no help text"
         default = "none" if field.default in (None, ()) else field.default
@@ -80,15 +82,48 @@ def test_help_of_a_task_shows_every_field_in_groups(task, capsys):
 
 
 @pytest.mark.parametrize("task", names())
-def test_the_quick_config_is_the_methods_own(task):
-    """Read from the source without torch, it has the same fields, types, defaults and help."""
-    quick, own = config_class(task), find(task).Config
-    assert [(f.name, f.default, f.kw_only) for f in dataclasses.fields(quick)] == [
-        (f.name, f.default, f.kw_only) for f in dataclasses.fields(own)
-    ]
-    assert typing.get_type_hints(quick) == typing.get_type_hints(own)
-    assert described(quick) == described(own)
-    assert quick.__doc__ == own.__doc__ and issubclass(quick, RunConfig)
+def test_what_is_read_of_a_config_is_what_it_is(task):
+    """Read from the source, without running it: the same fields, types and defaults, in the same order."""
+    read, own = settings(task), find(task).Config
+    fields = dataclasses.fields(own)
+    assert [(s.name, s.default) for s in read] == [(f.name, f.default) for f in fields]
+    assert {s.name: s.type for s in read} == typing.get_type_hints(own)
+    assert issubclass(own, RunConfig)
+
+
+@pytest.mark.parametrize("task", names())
+def test_options_belong_to_their_kind_of_data(task):
+    """A method has the flags of the data it learns from, and no others; `load` takes every one of them."""
+    from datasets import options
+
+    assert not FORMER & {field.name for field in dataclasses.fields(RunConfig)}
+    own = getattr(options, find(task).data.title())
+    fields = {field.name for field in dataclasses.fields(own)}
+    config = find(task).Config()
+    assert {name for name in vars(config) if name in FORMER} == fields & FORMER
+    assert fields <= set(datasets.options_of(config))
+
+
+def test_older_settings_of_other_kinds_of_data_fall_away(tmp_path):
+    """Every method had all of them once; those that were never any are still named."""
+    old = {"task": "dcgan", "config": {"size": 32, "strokes": 0.0, "scale": 4, "a": None, "degrade": 0.0}}
+    assert from_json(find("dcgan").Config, old["config"]).size == 32
+    assert parsed("--config", written(tmp_path / "config.json", old)).size == 32
+    with pytest.raises(UserError, match="unknown flag --strokes for --task dcgan"):
+        parsed("--task", "dcgan", "--strokes", "1")
+
+
+@pytest.mark.parametrize("default", ["open('x')", "[x for x in 'ab']", "RunConfig.size"])
+def test_more_than_a_setting_may_be(default, tmp_path, monkeypatch):
+    """Nothing is run to find out."""
+    monkeypatch.setattr("translate.config.METHODS", tmp_path)
+    (tmp_path / "gan").mkdir()
+    (tmp_path / "gan" / "sly.py").write_text(
+        "from translate.config import RunConfig\nclass Config(RunConfig):\n"
+        f"    'Sly (2020)'\n    size: int = {default}  # of it\n"
+    )
+    with pytest.raises(TypeError, match="is more than a setting may be"):
+        settings("sly")
 
 
 def test_a_config_may_build_on_another_and_use_a_constant(tmp_path, monkeypatch):
@@ -106,11 +141,12 @@ def test_a_config_may_build_on_another_and_use_a_constant(tmp_path, monkeypatch)
         "@dataclass(frozen=True, kw_only=True)\nclass Config(first.Config):\n    '''Second (2018)'''\n\n"
         "    width: int = 6\n    depth: int = 2  # layers\n"
     )
-    config = config_class("second")
-    assert (config().width, config().depth, config().steps) == (6, 2, 7)
-    assert described(config)["width"] == ("Second", "of a layer"), "in the method's own box"
-    assert described(config)["depth"] == ("Second", "layers")
-    assert described(config)["steps"] == ("Training", "updates in all; seven days")
+    known = {setting.name: setting for setting in settings("second")}
+    assert [known[name].default for name in ("width", "depth", "steps")] == [6, 2, 7]
+    said = {name: (setting.group, setting.help) for name, setting in known.items()}
+    assert said["width"] == ("Second", "of a layer"), "in the method's own box"
+    assert said["depth"] == ("Second", "layers")
+    assert said["steps"] == ("Training", "updates in all; seven days")
 
 
 # --- mistakes ---
@@ -160,7 +196,7 @@ def test_mistakes_and_help_are_answered_at_once(words, expected):
         (["--task", "vae", "--flip", "no"], "--flip takes no value: say --flip or --no-flip"),
         (["--task", "vae", "--no-flip=1"], "--no-flip takes no value: say --flip or --no-flip"),
         (["--task", "vae", "--steps", "0"], "--steps 0 is too small; the least is 1"),
-        (["--task", "vae", "--clip", "-1"], "--clip -1.0 is too small; the least is 0.0"),
+        (["--task", "vae", "--clip", "-1"], "--clip -1.0 is too small; the least is 0"),
         (["--task", "vae", "--ema", "1"], "--ema 1.0 must be in [0, 1), e.g. 0.999"),
         (["--task", "vae", "--learning-rate", "nan"], "--learning-rate nan must be a number above 0"),
         (["--task", "vae", "--load-size", "32"], "--load-size 32 is below --size 64"),
@@ -238,12 +274,16 @@ def test_words_that_yaml_reads_as_truth_values(tmp_path):
 @pytest.mark.parametrize("task", names())
 def test_a_runs_config_json_is_a_settings_file(task, tmp_path):
     config = dataclasses.replace(
-        find(task).tiny(), output=tmp_path / "a run", load_size=40, report_to=("tensorboard", "wandb"), a="-x"
+        find(task).tiny(),
+        output=tmp_path / "a run",
+        load_size=40,
+        report_to=("tensorboard", "wandb"),
+        init_from=Path("-x"),
     )
     facts = {"task": task, "config": to_json(config), "info": {}, "steps": 3}
     name, again, _ = arguments.parse(["--config", str(written(tmp_path / "config.json", facts))])
     assert name == task and vars(again) == vars(config)
-    empty = dataclasses.replace(config, load_size=None, report_to=(), a=None)
+    empty = dataclasses.replace(config, load_size=None, report_to=(), init_from=None)
     facts["config"] = to_json(empty)
     again = parsed("--config", written(tmp_path / "config.json", facts))
     assert vars(again) == vars(empty)
@@ -277,7 +317,7 @@ def test_a_bad_value_in_a_settings_file_says_where_it_may_come_from(tmp_path, ca
 
 def test_settings_of_another_version_are_named():
     with pytest.raises(UserError, match="'sizes', unknown here, did you mean size?"):
-        from_json(config_class("vae"), {"sizes": 3})
+        from_json(find("vae").Config, {"sizes": 3})
 
 
 # --- names and the dry run ---

@@ -330,9 +330,7 @@ def test_other_settings_in_the_same_folder_are_refused(change, expected, learn, 
 
 def test_settings_that_do_not_matter_to_the_result_may_change(learn):
     learn(Slope, World("images", 8), steps=1)
-    learn(
-        Slope, World("images", 8), steps=2, save_every=7, log_every=3, workers=1, cache="off", keep_states=1
-    )
+    learn(Slope, World("images", 8), steps=2, save_every=7, log_every=3, workers=1, keep_states=1)
 
 
 def test_time_saves_and_previews_too(learn, tmp_path):

@@ -10,18 +10,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-from translate.config import (
-    RENAMED,
-    RunConfig,
-    UserError,
-    check,
-    config_class,
-    described,
-    home,
-    method_title,
-    nearest,
-    tasks,
-)
+from translate.config import FORMER, RENAMED, RunConfig, UserError, check, home, nearest, tasks
+from translate.outline import Setting, settings
 
 
 def parse(argv: list[str]) -> tuple[str, RunConfig, bool]:
@@ -43,15 +33,15 @@ def parse(argv: list[str]) -> tuple[str, RunConfig, bool]:
         raise UserError(
             f"--task is missing; the tasks are: {', '.join(tasks())}. `train.py --help` describes them"
         )
-    config = config_class(task)
-    words = as_flags(values, config, Path(file)) + words if file else words
-    check_flags(words, config, task)
+    known = settings(task)
+    words = as_flags(values, known, Path(file)) + words if file else words
+    check_flags(words, known, task)
 
     import tyro
 
     try:
-        settings = tyro.cli(
-            grouped(config),
+        given = tyro.cli(
+            grouped(known),
             prog=f"train.py --task {task}",
             description=f"{summary(task)}\n\n"
             "Also: --config FILE (JSON or YAML, flags win), --dry-run (show what would happen, and exit).",
@@ -62,18 +52,20 @@ def parse(argv: list[str]) -> tuple[str, RunConfig, bool]:
         if stopped.code and file:
             print(f"(flags here include the settings of --config {file})", file=sys.stderr)
         raise
-    chosen = {name: value for group in vars(settings).values() for name, value in vars(group).items()}
-    result = config(**chosen)
+    from translate.task import find
+
+    chosen = {name: value for group in vars(given).values() for name, value in vars(group).items()}
+    result = find(task).Config(**chosen)
     if result.output is None:
         result = dataclasses.replace(result, output=Path("runs") / default_name(task, result))
     check(result)
     return task, result, dry_run
 
 
-def check_flags(words: list[str], config: type[RunConfig], task: str) -> None:
+def check_flags(words: list[str], known: list[Setting], task: str) -> None:
     """Raises UserError for a flag that does not exist, naming the nearest, and for a switch with a value."""
-    names = [f.name.replace("_", "-") for f in dataclasses.fields(config)]
-    switches = [f.name.replace("_", "-") for f in dataclasses.fields(config) if isinstance(f.default, bool)]
+    names = [setting.name.replace("_", "-") for setting in known]
+    switches = [setting.name.replace("_", "-") for setting in known if setting.type is bool]
     flags = [*names, *(f"no-{name}" for name in switches), "dry-run", "help"]
     for word, after in zip(words, [*words[1:], "-"], strict=False):
         flag, equals, _ = word.partition("=")
@@ -90,11 +82,8 @@ def check_flags(words: list[str], config: type[RunConfig], task: str) -> None:
 
 def default_name(task: str, config: RunConfig) -> str:
     """`cyclegan-birds`: the run's name when --output does not say."""
-    source = (
-        config.data
-        if config.data != "birds" or config.a is None
-        else f"{Path(config.a).stem}-{Path(config.b or '').stem}"
-    )
+    a, b = (getattr(config, side, None) for side in "ab")
+    source = config.data if config.data != "birds" or a is None else f"{Path(a).stem}-{Path(b or '').stem}"
     return f"{task}-" + (re.sub(r"[^\w.]+", "-", Path(source).stem or source).strip("-") or "data")
 
 
@@ -124,12 +113,12 @@ def read_file(path: Path) -> dict:
     return values
 
 
-def as_flags(values: dict, config: type[RunConfig], source: Path) -> list[str]:
+def as_flags(values: dict, known: list[Setting], source: Path) -> list[str]:
     """The values of a settings file as command line words, so that tyro checks them like typed ones."""
-    hints, words = typing.get_type_hints(config), []
+    hints, words = {setting.name: setting.type for setting in known}, []
     for key, value in values.items():
         name = str(key).replace("-", "_")
-        if name == "task":
+        if name == "task" or name in FORMER - hints.keys():
             continue
         name = name if name in hints else RENAMED.get(name, name)
         if name not in hints:
@@ -163,18 +152,16 @@ def take(words: list[str], flag: str) -> str | None:
             raise UserError(f"{flag} needs a value")
 
 
-def grouped(config: type[RunConfig]) -> type:
+def grouped(known: list[Setting]) -> type:
     """The same fields in a nested dataclass per group, which tyro prints as a box with the group's title."""
     import tyro
 
-    texts, hints = described(config), typing.get_type_hints(config)
     groups: dict[str, list] = {}
-    for f in dataclasses.fields(config):
-        group, text = texts.get(f.name, (method_title(config), ""))
-        shown = "(default: none)" if f.default in (None, ()) else None
-        options = tyro.conf.arg(help=text, help_behavior_hint=shown)
-        member = (f.name, Annotated[spoken(hints[f.name]), options], field(default=f.default))
-        groups.setdefault(re.sub(r"\W+", "_", group), []).append(member)
+    for setting in known:
+        shown = "(default: none)" if setting.default in (None, ()) else None
+        options = tyro.conf.arg(help=setting.help, help_behavior_hint=shown)
+        member = (setting.name, Annotated[spoken(setting.type), options], field(default=setting.default))
+        groups.setdefault(re.sub(r"\W+", "_", setting.group), []).append(member)
     boxes = []
     for title, members in groups.items():
         box = dataclasses.make_dataclass(title, members, frozen=True, kw_only=True)

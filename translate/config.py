@@ -1,17 +1,12 @@
 """Settings: one flat dataclass; every field is a flag, a JSON or YAML key and a line of --help.
 
-Nothing here imports torch, so `--help` and a mistyped flag are answered at once: the Config class of a method
-is read from the source of its file and executed alone. The comment behind a field is its help text
-(where a method gives a field another default, an addition to it); a line `# == Title ==` opens a group.
+Nothing here imports torch, so `--help` and a mistyped flag are answered at once: see `outline`, which says
+what the comments are for. Kinds of data bring settings of their own: `datasets.options`.
 """
 
-import ast
 import dataclasses
 import difflib
-import inspect
 import math
-import re
-import types
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +18,9 @@ Norm = Literal["instance", "batch", "none"]
 GameNorm = Literal["none", "batch", "layer", "instance", "spectral", "reference", "virtual"]
 
 METHODS = Path(__file__).resolve().parent.parent / "models"
-PLAIN = ("dataclasses", "typing", "pathlib", "translate.config")  # what a Config may import from
+# Settings that every method had before they belonged to kinds of data: in older config.json of any method.
+FORMER = {"a", "b", "direction", "resize", "load_size", "flip", "color_jitter", "strokes", "scale", "shrink"}
+FORMER |= {"degrade", "cache", "labels_a", "labels_b", "skip_unpaired"}
 
 
 RENAMED = {"said": "compressed", "given": "condition"}  # settings of older runs
@@ -39,24 +36,7 @@ class RunConfig:
 
     # == Data ==
     data: str = "birds"  # folder, zip, folder inside a zip, tar shards, Hub data set id, or birds (built in)
-    a: str | None = None  # where domain A comes from, instead of a folder inside --data
-    b: str | None = None  # where domain B comes from, instead of a folder inside --data
-    direction: Literal["AtoB", "BtoA"] = "AtoB"  # which side is the input
-    labels_a: bool = False  # domain A holds label maps: no colours mixed, pictures come back in its values
-    labels_b: bool = False  # domain B holds label maps
-    skip_unpaired: bool = False  # paired data: leave out pictures without a partner
     size: int = 256  # height and width of the training crops, in pixels
-    resize: Literal["resize-crop", "scale-crop", "crop", "resize", "pad"] = (
-        "resize-crop"  # how pictures become square: resize-crop squashes (as in the papers), scale-crop not
-    )
-    load_size: int | None = None  # size before the random crop; default 286/256 of --size, as in the papers
-    flip: bool = True  # mirror half of the pictures
-    color_jitter: float = 0.0  # strength of random brightness, contrast, saturation and hue; 0 is off
-    strokes: float = 0.0  # redraw the lines of paired A as a hand would: wobbly, broken; 0 is off, 1 a lot
-    scale: Literal[2, 3, 4] = 4  # lowres data: how many times smaller the input is, each way
-    shrink: float = 1.0  # lowres data: pictures first made smaller at random, at most so much (LapSRN: 0.5)
-    degrade: float = 0.0  # lowres data: blur, noise and JPEG on the input, as from cameras; 0 is off, 1 a lot
-    cache: Literal["auto", "on", "off"] = "auto"  # keep decoded pictures in memory (auto: where they fit)
     workers: int = 2  # threads that decode pictures ahead of the training step
 
     # == Training ==
@@ -197,69 +177,12 @@ def check_task(task: str) -> None:
         raise UserError(f"unknown task {task!r}{closest} The tasks are: {', '.join(tasks())}")
 
 
-def config_class(task: str) -> type[RunConfig]:
-    """The Config of a method, executed without the rest of its file and hence without torch.
-
-    A Config may inherit from RunConfig or, after `from models.gan import other`, from `other.Config`.
-    """
-    source = home(task).read_text()
-    tree = ast.parse(source)
-    namespace: dict = {"__name__": f"config of {task}"}
-    declared = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Config")
-    used = {n.id for n in ast.walk(declared) if isinstance(n, ast.Name)}
-    body: list[ast.stmt] = []
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module in PLAIN:
-            body.append(node)
-        elif isinstance(node, ast.ImportFrom) and re.fullmatch(r"models\.\w+", node.module or ""):
-            for name in node.names:
-                if (name.asname or name.name) in used:
-                    other = types.SimpleNamespace(Config=config_class(name.name))
-                    namespace[name.asname or name.name] = other
-        elif isinstance(node, ast.Assign) and {ast.unparse(target) for target in node.targets} & used:
-            body.append(node)  # a constant that Config uses
-    body.append(declared)
-    exec(compile(ast.Module(body=body, type_ignores=[]), f"{task}.py", "exec"), namespace)
-    # Whole lines: a node of the syntax tree ends before the comment behind it.
-    namespace["Config"].source = "\n".join(source.split("\n")[declared.lineno - 1 : declared.end_lineno])
-    return namespace["Config"]
-
-
-def described(config: type[RunConfig]) -> dict[str, tuple[str, str]]:
-    """Field name -> (group, help text), read from the comments of the class and its parents."""
-    found: dict[str, tuple[str, str]] = {}
-    for cls in reversed(config.__mro__[:-1]):
-        source = cls.__dict__.get("source") or inspect.getsource(cls)
-        group, name = method_title(config if cls.__name__ == "Config" else cls), None
-        for line in source.split("\n"):
-            if heading := re.match(r"\s*# == (.*) ==", line):
-                group = heading[1]
-            if declared := re.match(r"    (\w+): ", line):
-                name = declared[1]
-            comment = re.search(r"  # (?!==)(.*)$", line)
-            if name and comment:
-                home, text = found.get(name, (group, ""))
-                found[name] = (home, "; ".join(filter(None, [text, comment[1].strip()])))
-                name = None
-    return found
-
-
-def method_title(config: type[RunConfig]) -> str:
-    """`CycleGAN` of a Config whose docstring is `CycleGAN (Zhu et al. 2017)`."""
-    return (config.__doc__ or "Method").split("(")[0].strip().split("\n")[0].rstrip(".")
-
-
 def check(config: RunConfig) -> None:
     """Raises UserError for values no run can have."""
-    at_least = {
-        **dict(
-            size=8, steps=1, batch_size=1, accumulate=1, workers=1, save_every=1, keep_states=1, degrade=0.0
-        ),
-        **dict(
-            log_every=1, preview_every=0, preview_count=1, color_jitter=0.0, strokes=0.0, clip=0.0, seed=0
-        ),
-        **dict(penalty_every=1, lambda_penalty=0.0),
-    }
+    whole = ("size steps batch_size accumulate workers save_every keep_states log_every preview_count", 1)
+    zero = ("preview_every seed clip lambda_penalty color_jitter strokes degrade", 0)
+    at_least = {name: least for names, least in (whole, zero) for name in names.split()}
+    at_least |= dict(size=8, penalty_every=1)
     for name, least in at_least.items():
         if not getattr(config, name, least) >= least:
             flag, value = name.replace("_", "-"), getattr(config, name)
@@ -268,10 +191,10 @@ def check(config: RunConfig) -> None:
         raise UserError(f"--ema {config.ema} must be in [0, 1), e.g. 0.999")
     if not 0 < config.learning_rate < math.inf:
         raise UserError(f"--learning-rate {config.learning_rate} must be a number above 0")
-    if config.load_size is not None and config.load_size < config.size:
+    load_size = getattr(config, "load_size", None)
+    if load_size is not None and load_size < config.size:
         raise UserError(
-            f"--load-size {config.load_size} is below --size {config.size}; "
-            "crops cannot be larger than pictures"
+            f"--load-size {load_size} is below --size {config.size}; crops cannot be larger than pictures"
         )
 
 
@@ -285,8 +208,9 @@ def to_json(config: RunConfig) -> dict:
 
 
 def from_json(config: type[RunConfig], values: dict) -> RunConfig:
-    """The inverse of `to_json`; settings this version does not know raise UserError."""
+    """The inverse of `to_json`, without what is FORMER; settings unknown to this version raise UserError."""
     known = {f.name: f for f in dataclasses.fields(config)}
+    values = {name: value for name, value in values.items() if name in known or name not in FORMER}
     values = {name if name in known else RENAMED.get(name, name): value for name, value in values.items()}
     if unknown := sorted(set(values) - set(known)):
         raise UserError(

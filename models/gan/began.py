@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from datasets.options import Images
 from translate.config import RunConfig, UserError
 from translate.task import DataInfo, Task
 
@@ -68,7 +69,7 @@ class Encoder(nn.Sequential):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(Images, RunConfig):
     """BEGAN (Berthelot et al. 2017)"""
 
     size: int = 64  # 7 to 13 times a power of two

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from datasets.options import Images
 from models.common.layers import init_normal
 from models.common.normalise import compared, norm
 from models.gan import gan
@@ -91,7 +92,7 @@ def halved(size: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ChoicesConfig):
+class Config(Images, ChoicesConfig):
     """DCGAN (Radford et al. 2016)"""
 
     size: int = 64  # 4, 5, 6 or 7 times a power of two

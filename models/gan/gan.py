@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from datasets.options import Images
 from models.common import choices, objectives
 from models.common.normalise import WithReference, compared, norm, referenced, spectrally
 from translate.config import ChoicesConfig
@@ -76,7 +77,7 @@ class Discriminator(nn.Sequential):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ChoicesConfig):
+class Config(Images, ChoicesConfig):
     """GAN (Goodfellow et al. 2014)"""
 
     data: str = "digits"  # or digits, scikit-learn's (built in); or a toy: gaussian, ring, grid, lines, ...

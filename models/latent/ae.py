@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from datasets.options import Images
 from models.gan import dcgan
 from translate.config import RunConfig
 from translate.task import DataInfo, Task
@@ -43,7 +44,7 @@ class Decoder(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(Images, RunConfig):
     """AE (Hinton & Salakhutdinov 2006)"""
 
     size: int = 64  # 4, 5, 6 or 7 times a power of two; dense networks take any

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datasets.options import Images
 from models.common.features import Content
 from models.gan import dcgan
 from translate.config import RunConfig
@@ -52,7 +53,7 @@ def laplacian(made: Tensor, real: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(Images, RunConfig):
     """GLO (Bojanowski et al. 2018)"""
 
     size: int = 64  # 4, 5, 6 or 7 times a power of two

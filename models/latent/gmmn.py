@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from datasets.options import Images
 from models.common import mmd
 from models.latent import ae
 from translate.config import RunConfig
@@ -34,7 +35,7 @@ def dense(*widths: int) -> list[nn.Module]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(Images, RunConfig):
     """GMMN (Li, Swersky & Zemel 2015)"""
 
     size: int = 28

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from datasets.options import Images
 from models.gan import dcgan
 from translate.config import RunConfig
 from translate.task import DataInfo, Task
@@ -27,7 +28,7 @@ def nearest(x: Tensor, candidates: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(Images, RunConfig):
     """IMLE (Li & Malik 2018)"""
 
     size: int = 64  # 4, 5, 6 or 7 times a power of two

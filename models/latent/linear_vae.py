@@ -16,13 +16,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from datasets.options import Images
 from models.latent import vae
 from translate.config import RunConfig
 from translate.task import DataInfo, Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(Images, RunConfig):
     """LinearVAE (Lucas et al. 2019)"""
 
     size: int = 28

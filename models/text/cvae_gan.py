@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datasets.options import Captions
 from models.common.text import FromText
 from models.latent import vae
 from models.text import df_gan
@@ -136,7 +137,7 @@ class Discriminator(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TextConfig):
+class Config(Captions, TextConfig):
     """CVAE-GAN (Bao et al. 2017) with captions"""
 
     size: int = 128  # 32, 64, 128 or 256

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datasets.options import Captions
 from models.common import objectives
 from models.common.projected import Projected
 from models.common.text import FromText, shifted
@@ -191,7 +192,7 @@ def hinge(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TextConfig):
+class Config(Captions, TextConfig):
     """DF-GAN (Tao et al. 2022)"""
 
     size: int = 256  # 32, 64, 128 or 256

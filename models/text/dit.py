@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datasets.options import Captions
 from models.common import autoencoder
 from models.common.autoencoder import SIDE, SIZES, Decoder, Encoder
 from models.common.features import Content
@@ -98,7 +99,7 @@ class Flow(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TextConfig):
+class Config(Captions, TextConfig):
     """DiT (Peebles & Xie 2022) with captions, on latents"""
 
     size: int = 128  # 32, 64, 128 or 256

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datasets.options import Captions
 from models.common.layers import init_normal
 from models.common.text import FromText
 from translate.config import TextConfig
@@ -85,7 +86,7 @@ def loss_of_D(real: Tensor, mismatched: Tensor | None, fake: Tensor, smooth: flo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TextConfig):
+class Config(Captions, TextConfig):
     """GAN-CLS (Reed et al. 2016)"""
 
     size: int = 64  # section 5

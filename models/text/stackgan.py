@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datasets.options import Captions
 from models.common.layers import init_normal
 from models.common.text import FromText
 from models.text import gan_cls
@@ -113,7 +114,7 @@ class StageII(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TextConfig):
+class Config(Captions, TextConfig):
     """StackGAN (Zhang et al. 2017)"""
 
     size: int = 256  # of Stage-II: 128 or 256; 64: Stage-I alone

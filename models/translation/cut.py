@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datasets.options import Unpaired
 from models.common import objectives, translators
 from models.common.layers import in_one_pass, init_normal
 from translate.config import Objective, UnpairedConfig
@@ -51,7 +52,7 @@ def patch_nce(queries: Tensor, keys: Tensor, tau: float) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(UnpairedConfig):
+class Config(Unpaired, UnpairedConfig):
     """CUT (Park et al. 2020)"""
 
     generator: Literal["resnet9", "resnet6"] = "resnet9"  # section 4.1

@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from datasets.options import Unpaired
 from models.common import objectives, translators
 from models.common.layers import in_one_pass
 from models.common.pool import Pool
@@ -30,7 +31,7 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(UnpairedConfig):
+class Config(Unpaired, UnpairedConfig):
     """CycleGAN (Zhu et al. 2017)"""
 
     generator: Translator = "resnet9"  # for 256 px and more, resnet6 for 128 px (section 7.2)

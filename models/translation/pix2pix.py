@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from datasets.options import Paired
 from models.common import objectives, translators
 from models.common.layers import in_one_pass
 from translate.config import Norm, Translator, TranslatorConfig
@@ -22,7 +23,7 @@ from translate.task import DataInfo, Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TranslatorConfig):
+class Config(Paired, TranslatorConfig):
     """pix2pix (Isola et al. 2017)"""
 
     generator: Translator = "unet256"  # section 6.1.1

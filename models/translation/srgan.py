@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datasets.options import Lowres
 from models.common import objectives
 from models.common.features import Content
 from models.common.layers import norm
@@ -102,7 +103,7 @@ class Discriminator(nn.Sequential):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(Lowres, RunConfig):
     """SRGAN (Ledig et al. 2017)"""
 
     size: int = 96  # section 3.2: crops of 96 px at high resolution

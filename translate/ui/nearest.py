@@ -46,8 +46,7 @@ class Nearest:
 
     def __init__(self, pipeline: Pipeline, progress: Progress | None = None):
         task = pipeline.task
-        names = [name for name in datasets.OPTIONS if hasattr(task.config, name)]
-        options = {name: getattr(task.config, name) for name in names} | {"flip": False}
+        options = datasets.options_of(task.config) | {"flip": False}
         try:
             self.data = datasets.load(task.data, task.config.data, size=task.config.size, **options)
         except (DataError, UserError, OSError) as error:
