@@ -11,6 +11,7 @@ def main(
     auth: str | None = None,
     share: bool = False,
     models: Path | None = None,
+    max_pixels: int = 40_000_000,
 ) -> None:
     """Translate pictures in the browser.
 
@@ -20,6 +21,7 @@ def main(
         auth: user:password that visitors must give
         share: also make a public link through Gradio's servers
         models: folder of model folders, instead of pretrained/ and runs/
+        max_pixels: of a picture that is given; larger ones are refused with a sentence
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from translate import machine
@@ -27,7 +29,7 @@ def main(
     machine.tune()
     from translate.ui import page
 
-    page.serve(host, port, auth, share, models)
+    page.serve(host, port, auth, share, models, max_pixels)
 
 
 if __name__ == "__main__":

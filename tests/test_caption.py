@@ -96,13 +96,13 @@ def test_the_way_from_one_to_another(shelf):
 
 def test_the_nearest_training_pictures(shelf):
     from translate.ui.caption import copies
-    from translate.ui.nearest import Nearest
+    from translate.ui.nearest import nearest
 
     told = []
-    shown, note = copies(shelf, "birds", "a red bird", 0, 0, 1, lambda *at: told.append(at))
-    assert len(shown) == 5 and shown[0][1] == "picture 2" and shown[1][1].startswith("bird ") and told
+    shown, note = copies(shelf, "birds", "a red bird", 0, 0, 1, "me", lambda *at: told.append(at))
+    assert len(shown) == 5 and shown[0][1] == "picture 2" and shown[1][1].startswith("bird ")
     assert "times as far as training pictures are from their own nearest" in note
-    look = Nearest(shelf.pipeline("birds"))
+    look = nearest(shelf.lanes, shelf.pipeline("birds"))
     copied = look.of(look.picture(3) + 0.01)
     assert copied.files[0] == "bird 3" and "nearly a copy" in copied.note
     assert copied.distances == sorted(copied.distances)

@@ -54,15 +54,18 @@ def test_models_are_offered_by_scale_and_look(shelf):
 
 
 def test_size_and_time_are_told_ahead(shelf, tmp_path):
-    from translate.ui.enhance import forecast, measured
+    from translate.ui import enhance
+
+    def forecast(*values, **more):
+        return enhance.forecast(*values, **more).note
 
     picture = str(photo(tmp_path / "a.jpg", (60, 40)))
     ahead = forecast(shelf, "photo-x4", picture)
     assert ahead.startswith("60 × 40 → 240 × 160 px, about ") and ahead.endswith("s")
-    measured[shelf.pipeline("photo-x4")] = 1e-3
+    shelf.lanes.rates["photo-x4"] = 1e-3
     assert forecast(shelf, "photo-x4", picture).endswith("about 2.4 s")
     assert forecast(shelf, "photo-x4", picture, ensemble=True).endswith("about 19.2 s")
-    assert forecast(shelf, "photo-x4", None) == "" == forecast(shelf, None, picture)
+    assert enhance.forecast(shelf, "photo-x4", None) is None is enhance.forecast(shelf, None, picture)
 
 
 def test_enhance_gives_a_larger_file_and_both_for_the_slider(shelf, tmp_path):
@@ -98,7 +101,7 @@ def test_a_model_that_does_more_halves_its_result(shelf, tmp_path):
     means = on_white(large).reshape(60, 2, 100, 2, 4).mean((1, 3))
     far = np.abs(means - on_white(small))  # untrained models overshoot, and clear pixels clip that
     assert far.mean() < 0.5 and np.quantile(far, 0.95) <= 2
-    assert enhance.forecast(shelf, "photo-x4", str(path), factor=2).startswith("50 × 30 → 100 × 60 px")
+    assert enhance.forecast(shelf, "photo-x4", str(path), factor=2).note.startswith("50 × 30 → 100 × 60 px")
     big = torch.rand(1, 3, 1030, 6)
     assert torch.allclose(enhance.smaller(big, 2), torch.nn.functional.avg_pool2d(big, 2))
 

@@ -69,20 +69,20 @@ def test_translate_gives_a_file_of_the_same_size(shelf, tmp_path):
 
 
 def test_translate_keeps_sixteen_bits_and_alpha(shelf, tmp_path):
-    from translate.ui.translate import showable, translate
+    from translate.ui.translate import translate
 
     deep = tmp_path / "deep.tiff"
     deep.write_bytes(sixteen.tiff(np.full((20, 30, 4), 40000, np.uint16), None))
-    shown = showable(str(deep))
+    made = translate(shelf, "both-ways", str(deep))
+    shown = made.source
     assert shown.endswith("deep.png") and images.decode(shown).bits == 16
     assert torch.equal(images.decode(shown).tensor, images.decode(deep).tensor)
-    made = translate(shelf, "both-ways", shown)
     out = images.decode(made.file)
     assert (
         out.bits == 16 and out.alpha.mean().item() == pytest.approx(40000 / 65535) and "16 bits" in made.note
     )
-    assert images.decode(translate(shelf, "both-ways", shown, keep_alpha=False).file).alpha is None
-    assert showable(str(made.file)) == str(made.file) and showable(None) is None
+    again = translate(shelf, "both-ways", shown, keep_alpha=False)
+    assert images.decode(again.file).alpha is None and again.source == shown
 
 
 def test_handlers_answer_mistakes_with_a_sentence(shelf, tmp_path):
@@ -130,41 +130,23 @@ def test_shelf_keeps_few_models_and_notices_new_weights(shelf, models, tmp_path)
     assert [e.name for e in several.entries()] == ["m1", "m2", "m3"]
 
 
-def test_several_pictures_stop_when_asked_and_keep_what_is_done(shelf, tmp_path):
+def test_several_pictures_stop_when_asked_and_keep_what_is_done(shelf, tmp_path, monkeypatch):
     from translate.ui.several import translate_all
-    from translate.ui.shelf import Stopped
 
-    def stop_at_second(done, of):
-        if done == 2:
-            raise Stopped("Cancelled.")
+    def stop_at_third(share, words):
+        if words == "picture 3 of 3":
+            shelf.lanes.stop("me")
 
     files = [
         str(photo(tmp_path / f"{folder}" / "same.png")) for folder in "abc" if not (tmp_path / folder).mkdir()
     ]
-    batch = translate_all(shelf, "both-ways", files, progress=stop_at_second)
+    monkeypatch.setattr("translate.ui.lanes.TELL", 0)
+    batch = translate_all(shelf, "both-ways", files, session="me", report=stop_at_third)
     assert [name for _, name in batch.pictures] == ["same-both-ways.png", "same-both-ways-2.png"]
-    assert batch.note.startswith("2 of 3 pictures in") and "Cancelled." in batch.note
+    assert batch.note.startswith("2 of 3 pictures in") and "Cancelled;" in batch.note
     for sources, sentence in ((None, "Give pictures first"), (files * 50, "150 files are too many")):
         with pytest.raises(UserError, match=sentence):
             translate_all(shelf, "both-ways", sources)
-
-
-def test_a_large_picture_stops_between_tiles(shelf, tmp_path):
-    from translate.ui.shelf import Stopped
-    from translate.ui.translate import translate
-
-    shelf.pipeline("both-ways").whole_pixels = 1000
-    shelf.pipeline("both-ways").core = 32
-    seen = []
-
-    def stop_early(done, of):
-        seen.append(of)
-        if len(seen) == 2:
-            raise Stopped("Cancelled.")
-
-    with pytest.raises(Stopped, match="Cancelled"):
-        translate(shelf, "both-ways", str(photo(tmp_path / "a.png", (200, 150))), progress=stop_early)
-    assert len(seen) == 2 < seen[0]
 
 
 @pytest.mark.parametrize("auth", ["user", "user:", ":password"])
@@ -230,13 +212,34 @@ def test_a_plan_is_drawn_in_the_exact_colours_of_its_labels(shelf):
 
 
 @pytest.mark.parametrize(
-    "plan", ["", "[]", "{}", '{"shapes": [[7, 0, 0, 9, 9]]}', '{"shapes": [[0, 1]]}', None]
+    "plan",
+    [
+        *("", "[]", "{}", '{"shapes": [[7, 0, 0, 9, 9]]}', '{"shapes": [[0, 1]]}', None, '{"shapes": 1}'),
+        *('{"shapes": [[Infinity, 0, 0, 9, 9]]}', '{"shapes": [[1e30, 0, 0, 9, 9]]}', "[" * 5000),
+        *('{"shapes": [["a", 0, 0, 9, 9]]}', '{"shapes": {"a": 1}}'),
+    ],
 )
 def test_a_plan_from_elsewhere_is_refused_in_a_sentence(shelf, plan):
     from translate.ui import rectangles
 
     with pytest.raises(UserError, match="press Start again"):
         rectangles.drawn(shelf.entry("labels"), plan)
+
+
+def test_strokes_are_drawn_black_on_white_and_erased(shelf):
+    from translate.ui import drawing
+
+    line = [[20, 100, 500, 900, 500]]
+    image = np.asarray(drawing.picture(json.dumps(line), 100).convert("L"))
+    assert image[50, 50] == 0 and image[30, 50] == 255 and image[50, 5] == 255
+    assert 0.015 < (image < 128).mean() < 0.03, "2 % of the height, 80 % of the width, round ends"
+    erased = np.asarray(drawing.picture(json.dumps([*line, [-100, 500, 400, 500, 600]]), 100).convert("L"))
+    assert erased[50, 50] == 255 and erased[50, 20] == 0
+    assert drawing.is_blank("[]") and drawing.is_blank(None) and drawing.is_blank("[[-9, 1, 1]]")
+    assert Image.open(drawing.saved(json.dumps([[9, 5, 5]]))).size == (drawing.SIDE, drawing.SIDE)
+    for bad in ("[[1e999, 1, 1]]", "[[1, 2]]", "[[1]]", '[["a", 1, 1]]', "{", "1", "[" * 5000, '{"a": 1}'):
+        with pytest.raises(UserError, match="press Empty and draw again"):
+            drawing.saved(bad)
 
 
 def test_models_without_a_palette_have_no_board(shelf):

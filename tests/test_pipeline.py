@@ -239,7 +239,7 @@ def test_tiles_beyond_one_group_equal_the_whole_under_the_same_statistics(folder
         tiles = tiling.tiled(pipeline.task, generate, x, stride=4, margin=60, core=64, group_pixels=90_000)
         statistics = groups[0].pooled
         alone = tiling.InStep([tiling.Tile(everything, everything)], statistics)
-        with alone.norms_of(pipeline.task):
+        with tiling.shared_norms(pipeline.task):
             [(_, whole)] = alone.run(lambda _: generate(x))
         assert len(groups[0].tiles) == 2 and len(groups) > 10
         assert (tiles - whole).abs().max() < 1e-3 < (tiles - generate(x)).abs().max()

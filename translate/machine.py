@@ -23,6 +23,13 @@ def tune() -> bool:
     return all([mallopt(ctypes.c_int(name), ctypes.c_int(value)) == 1 for name, value in settings])
 
 
+def trim() -> bool:
+    """Give freed memory, which `tune` keeps, back to the system. Returns whether there was some."""
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    return bool(ctypes.CDLL(None).malloc_trim(0))
+
+
 def use_cores() -> int:
     """Undo `accelerate launch`'s default of one thread where it starts a single process; returns the threads.
 

@@ -9,6 +9,7 @@ the untiled one; else the first group is spread over the picture and the other t
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -99,6 +100,11 @@ def reach(network: nn.Module, run: Callable[[], object], side: int) -> int:
     return int(total + 1)
 
 
+in_tile = threading.local()  # .step: the InStep whose tile this thread works on, .index, .count
+patching = threading.Lock()
+patched: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()  # runs that share its norms
+
+
 class InStep:
     """Runs tiles as threads of which one works at a time; at every norm each waits until all have arrived."""
 
@@ -106,7 +112,6 @@ class InStep:
         """known: (mean, variance) of each norm in the order of calls, instead of pooling them."""
         self.tiles, self.known = tiles, known
         self.pooled: list[tuple[Tensor, Tensor]] = []
-        self.local = threading.local()
         self.turns = [threading.Semaphore(0) for _ in tiles]
         self.back = threading.Semaphore(0)
         self.arrived: list[
@@ -122,7 +127,7 @@ class InStep:
             self.turns[index].acquire()
             try:
                 if self.failure is None:
-                    self.local.index, self.local.count = index, 0
+                    in_tile.step, in_tile.index, in_tile.count = self, index, 0
                     finished[index] = work(index)
             except BaseException as error:  # handed to the caller below
                 self.failure = self.failure or error
@@ -151,11 +156,11 @@ class InStep:
 
     def norm(self, x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
         """Mean and variance [C] that this tile's x [1, C, h, w] is to be normalised with."""
-        at = self.local.count
-        self.local.count += 1
+        at = in_tile.count
+        in_tile.count += 1
         if self.known is not None:
             return self.known[at]
-        rows, columns = self.tiles[self.local.index].inner(*x.shape[-2:])
+        rows, columns = self.tiles[in_tile.index].inner(*x.shape[-2:])
         core, size = x[0, :, rows, columns], x.shape[1] // groups
         # Eight channels at a time: a float32 copy of all would be the largest tensor of the run.
         parts = core.split(size * max(1, 8 // size))
@@ -163,33 +168,46 @@ class InStep:
         variance, mean = (torch.cat(values) for values in zip(*found, strict=True))
         self.arrived.append((size * core[0].numel(), mean, variance))
         self.back.release()
-        self.turns[self.local.index].acquire()
+        self.turns[in_tile.index].acquire()
         if self.failure is not None:
             raise self.failure
         return tuple(value.repeat_interleave(size) for value in self.pooled[at])
 
-    @contextlib.contextmanager
-    def norms_of(self, network: nn.Module) -> Iterator[None]:
-        """Inside, the network's norms over the picture ask here for their statistics."""
 
-        def shared(module: nn.Module) -> Callable[[Tensor], Tensor]:
-            weight, bias, eps = (getattr(module, name, None) for name in ("weight", "bias", "eps"))
+@contextlib.contextmanager
+def shared_norms(network: nn.Module) -> Iterator[None]:
+    """Inside, the network's norms over the picture ask the InStep of their thread for their statistics.
 
-            def forward(x: Tensor) -> Tensor:
-                groups = getattr(module, "num_groups", x.shape[1])
-                mean, variance = self.norm(x, groups)
-                return F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps or 1e-5)
-
-            return forward
-
-        norms = [module for module in network.modules() if is_spatial_norm(module)]
+    Threads that work on no tile get the network as it is, and several pictures may be in tiles at a time.
+    """
+    norms = [module for module in network.modules() if is_spatial_norm(module)]
+    with patching:
         for module in norms:
-            module.forward = shared(module)
-        try:
-            yield
-        finally:
+            patched[module] = patched.get(module, 0) + 1
+            if patched[module] == 1:
+                module.forward = norm_in_step(module)
+    try:
+        yield
+    finally:
+        with patching:
             for module in norms:
-                del module.forward
+                patched[module] -= 1
+                if not patched[module]:
+                    del module.forward, patched[module]
+
+
+def norm_in_step(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    alone, eps = type(module).forward, getattr(module, "eps", None) or 1e-5
+    weight, bias = (getattr(module, name, None) for name in ("weight", "bias"))
+
+    def forward(x: Tensor) -> Tensor:
+        step = getattr(in_tile, "step", None)
+        if step is None:
+            return alone(module, x)
+        mean, variance = step.norm(x, getattr(module, "num_groups", x.shape[1]))
+        return F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
+
+    return forward
 
 
 def pool(parts: list[tuple[int, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -230,7 +248,7 @@ def tiled(
     out, done, known = torch.empty(0), 0, None
     for members in [spread, *([i] for i in rest)]:
         step = InStep([tiles[i] for i in members], known)
-        with step.norms_of(network):
+        with shared_norms(network):
             pieces = step.run(lambda j, members=members: generate(x[(..., *tiles[members[j]].whole)]))
             for j, y in pieces:
                 tile = tiles[members[j]]

@@ -1,5 +1,6 @@
 """Tab Caption: a sentence in, pictures out; what was understood; ways from one to another; is it a copy?"""
 
+import contextlib
 import html
 import io
 import random
@@ -16,13 +17,16 @@ from translate.inference import images
 from translate.inference.catalog import Entry
 from translate.inference.images import Picture
 from translate.reading import LONGEST, Reading
-from translate.ui.nearest import nearest
+from translate.ui.lanes import Report
+from translate.ui.nearest import nearest, prepared
+from translate.ui.parts import Hint, line, on, reporter, stopper
 from translate.ui.pictures import lay, write
 from translate.ui.shelf import Shelf
-from translate.ui.translate import about, said, told
+from translate.ui.translate import about, told
 
 MOST = 16  # pictures of a caption
 FRAMES = 12  # pictures on the way from one to another
+PER_PICTURE = 0.3  # seconds, before it was measured
 PACE = 160  # milliseconds a frame of the animation is shown
 SEEDS = 2**31
 DULL = frozenset("a an the this that is are has have with and of in on its it to which".split())
@@ -40,14 +44,22 @@ class Drawn:
 
 
 def draw(
-    shelf: Shelf, model: str | None, caption: str | None, count: float, seed: float, truncation: float = 0.0
+    shelf: Shelf,
+    model: str | None,
+    caption: str | None,
+    count: float,
+    seed: float,
+    truncation: float = 0.0,
+    session: str = "",
+    report: Report | None = None,
 ) -> Drawn:
     """`count` pictures of a caption. Raises UserError with a sentence for the user."""
     count, seed = whole(count, "pictures", 1, MOST), whole(seed, "seed", 0, SEEDS)
     pipeline, caption = shelf.pipeline(chosen(model)), asked(caption)
-    start = time.perf_counter()
-    pictures = pipeline.imagine(caption, count, seed=seed, truncation=truncation or 0.0)
-    seconds = time.perf_counter() - start
+    with shelf.lanes.job(session, str(model), count, report, guess=PER_PICTURE):
+        start = time.perf_counter()
+        pictures = pipeline.imagine(caption, count, seed=seed, truncation=truncation or 0.0)
+        seconds = time.perf_counter() - start
     reading = pipeline.reading(caption)
     note = f"{count} {'picture' if count == 1 else 'pictures'} in {told(seconds)}, seed {seed}"
     note += f". Note: {reading.note}." if reading.note else ""
@@ -64,15 +76,19 @@ def between(
     seeds: tuple[float, float],
     frames: float = FRAMES,
     truncation: float = 0.0,
+    session: str = "",
+    report: Report | None = None,
 ) -> Drawn:
     """A strip and an animation from one caption and seed to another. Raises UserError."""
     frames = whole(frames, "frames", 2, 2 * MOST)
     seeds = tuple(whole(seed, "seed", 0, SEEDS) for seed in seeds)
     pipeline, first = shelf.pipeline(chosen(model)), asked(captions[0])
-    start = time.perf_counter()
-    both = first, (captions[1] or "").strip() or first
-    pictures = pipeline.between(both, seeds, frames, truncation=truncation or 0.0)
-    note = f"{frames} pictures in {told(time.perf_counter() - start)}, seed {seeds[0]} to seed {seeds[1]}"
+    both = first, (captions[1] or "").strip()[: 2 * LONGEST] or first
+    with shelf.lanes.job(session, str(model), frames, report, guess=PER_PICTURE):
+        start = time.perf_counter()
+        pictures = pipeline.between(both, seeds, frames, truncation=truncation or 0.0)
+        seconds = time.perf_counter() - start
+    note = f"{frames} pictures in {told(seconds)}, seed {seeds[0]} to seed {seeds[1]}"
     shown = tuple(images.to_image(picture.tensor) for picture in pictures)
     there_and_back = [*shown, *shown[-2:0:-1]]
     film = io.BytesIO()
@@ -82,12 +98,13 @@ def between(
     return Drawn(shown, moving, note, moving=moving)
 
 
-def copies(shelf: Shelf, model: str | None, caption, seed, truncation, number: int, progress=None):
+def copies(shelf: Shelf, model: str | None, caption, seed, truncation, number: int, session="", report=None):
     """The training pictures nearest to picture `number` of a caption, and a sentence. Raises UserError."""
     pipeline = shelf.pipeline(chosen(model))
     seed = whole(seed, "seed", 0, SEEDS)
-    made = pipeline.imagine(asked(caption), number + 1, seed=seed, truncation=truncation or 0.0)[number]
-    found = nearest(pipeline, progress).of(made.tensor[0])
+    with shelf.lanes.job(session, str(model), number + 1, report, guess=PER_PICTURE):
+        made = pipeline.imagine(asked(caption), number + 1, seed=seed, truncation=truncation or 0.0)[number]
+    found = nearest(shelf.lanes, pipeline, session, report).of(made.tensor[0])
     shown = [(images.to_image(made.tensor), f"picture {number + 1}")]
     for picture, distance, file in zip(found.pictures, found.distances, found.files, strict=True):
         shown.append((images.to_image(picture), f"{file}: {distance:.2f}"))
@@ -102,12 +119,12 @@ def chosen(model: str | None) -> str:
 
 def asked(caption: str | None) -> str:
     if not (caption or "").strip():
-        raise UserError("Type what the picture should show, or pick an example.")
+        raise Hint("Type what the picture should show, or pick an example.")
     return caption.strip()[: 2 * LONGEST]
 
 
 def whole(value: float | None, what: str, least: int, most: int) -> int:
-    if value is None or not least <= value <= most:
+    if value is None or not least <= value <= most or value != int(value):
         raise UserError(f"The number for {what} must be {least} to {most:,}.")
     return int(value)
 
@@ -144,7 +161,9 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
                 label="What should the picture show?", elem_id="caption-text", lines=2,
                 max_lines=5, max_length=LONGEST,
             )  # fmt: skip
-            go = gr.Button("Draw", variant="primary", elem_id="caption-go")
+            with gr.Row():
+                go = gr.Button("Draw", variant="primary", elem_id="caption-go", scale=3)
+                cancel = gr.Button("Cancel", elem_id="caption-cancel", scale=1, min_width=80)
             examples = gr.Dataset(
                 label="Examples", components=[caption], samples=[[""]], type="values", samples_per_page=8
             )
@@ -162,6 +181,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
                 label="Pictures", elem_id="caption-gallery", elem_classes="pictures", object_fit="contain",
                 height="auto", format="png", interactive=False,
             )  # fmt: skip
+            said = line("caption-said")
             note = gr.Markdown(elem_id="caption-note")
             download = gr.DownloadButton("Download PNG", elem_id="caption-download", interactive=False)
             with gr.Accordion("From one to another", open=False):
@@ -170,6 +190,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
                     label="Second seed", value=1, precision=0, minimum=0, elem_id="caption-seed-2"
                 )
                 way = gr.Button("Show the way", elem_id="caption-way")
+                way_said = line("caption-way-said")
                 moving = gr.Image(
                     label="There and back", elem_id="caption-moving", type="filepath", height=260
                 )
@@ -181,6 +202,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             with gr.Accordion("Is it a copy?", open=False):
                 which = gr.Number(label="Picture", value=1, precision=0, minimum=1, elem_id="caption-which")
                 look = gr.Button("Find the nearest training pictures", elem_id="caption-look")
+                look_said = line("caption-look-said")
                 near = gr.Gallery(
                     label="The picture, then the nearest", elem_id="caption-near", elem_classes="pictures",
                     height="auto", interactive=False,
@@ -210,41 +232,39 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             examples: gr.update(samples=[[text] for text in told] or [[""]], visible=bool(told)),
         }
 
-    def run(name, text, number, start, keep, cut):
+    def run(name, text, number, start, keep, cut, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         start = start if keep else random.randrange(SEEDS)
-        made = said(draw, shelf, name, text, number, start, cut)
+        session, report = request.session_hash or "", reporter(progress, "Drawing")
+        made = draw(shelf, name, text, number, start, cut, session, report)
+        with contextlib.suppress(UserError):  # said when it is asked for
+            prepared(shelf.lanes, shelf.pipeline(name))
         ready = gr.update(value=made.file, interactive=True)
         return list(made.pictures), made.note, made.chips, ready, start
 
-    def walk(name, text, text_2, start, end, cut):
-        made = said(between, shelf, name, (text, text_2), (start, end), FRAMES, cut)
+    def walk(name, text, text_2, start, end, cut, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+        session, report = request.session_hash or "", reporter(progress, "Drawing")
+        made = between(shelf, name, (text, text_2), (start, end), FRAMES, cut, session, report)
         return str(made.moving), list(made.pictures), made.note
 
-    def compare(name, text, start, cut, number, progress=gr.Progress()):  # noqa: B008  Gradio reads it
-        def step(done: int, of: int) -> None:
-            progress((done, of), unit="training pictures")
+    def compare(name, text, start, cut, number, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+        number = whole(number, "picture", 1, MOST)
+        session, report = request.session_hash or "", reporter(progress, "Looking through training pictures")
+        return copies(shelf, name, text, start, cut, number - 1, session, report)
 
-        number = said(whole, number, "picture", 1, MOST)
-        return said(copies, shelf, name, text, start, cut, number - 1, step)
-
-    heavy = dict(concurrency_id="model", concurrency_limit=1, api_visibility="private")
-    quick = dict(queue=False, show_progress="hidden", api_visibility="private")
-    page.load(refresh, model, [nothing, panel, model, description, examples], **quick)
-    model.change(show, model, [description, examples], **quick)
-    examples.click(lambda row: row[0], examples, caption, **quick)
+    on(page.load, refresh, model, [nothing, panel, model, description, examples])
+    on(model.change, show, model, [description, examples])
+    on(examples.click, lambda row: row[0] if row else gr.skip(), examples, caption)
     inputs = [model, caption, count, seed, lock, truncation]
     outputs = [gallery, note, understood, download, seed]
-    gr.on([go.click, caption.submit], run, inputs, outputs, show_progress_on=gallery, **heavy)
-    way.click(
-        walk, [model, caption, other, seed, seed_2, truncation], [moving, strip, way_note],
-        show_progress_on=strip, **heavy,
-    )  # fmt: skip
-    look.click(
-        compare, [model, caption, seed, truncation, which], [near, near_note], show_progress_on=near, **heavy
-    )
-    gallery.select(picked, None, which, **quick)
+    on([go.click, caption.submit], run, inputs, outputs, said, work=True, show_progress_on=gallery)
+    ways = [model, caption, other, seed, seed_2, truncation]
+    on(way.click, walk, ways, [moving, strip, way_note], way_said, work=True, show_progress_on=strip)
+    compared = [model, caption, seed, truncation, which]
+    on(look.click, compare, compared, [near, near_note], look_said, work=True, show_progress_on=near)
+    on(gallery.select, picked, None, which)
+    on(cancel.click, stopper(shelf), None, None)
 
 
 def picked(event: gr.SelectData) -> int:
     """The number of the picture that was clicked."""
-    return int(event.index) + 1
+    return min(event.index + 1, MOST)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-import weakref
 from pathlib import Path
 
 import gradio as gr
@@ -14,14 +13,14 @@ from translate.config import UserError
 from translate.inference import images
 from translate.inference.catalog import Entry
 from translate.inference.images import Picture
-from translate.inference.pipeline import Pipeline, Progress
-from translate.ui.pictures import lay, showable, write
-from translate.ui.shelf import Shelf, Stopped
-from translate.ui.translate import Made, is_picture, said, thumbnails, told
+from translate.ui.lanes import GUESS, Report
+from translate.ui.parts import Hint, line, on, reporter, stopper
+from translate.ui.pictures import Unreadable, lay, opened, pixels, showable, write
+from translate.ui.shelf import Shelf
+from translate.ui.translate import Made, counted, thumbnails, told
 
 TRIED = 96  # pixels, side of the square that is timed
 SHOWN = 4096  # longer side of the pictures in the slider
-measured: weakref.WeakKeyDictionary[Pipeline, float] = weakref.WeakKeyDictionary()
 LOOKS = {"faithful": 0, "sharp": 1, "fast": 2}  # in this order
 
 
@@ -48,15 +47,14 @@ def looks(shelf: Shelf, factor: int | None) -> list[tuple[str, str]]:
     return [(look(entry).capitalize() if look(entry) in LOOKS else entry.name, entry.name) for entry in found]
 
 
-def seconds_per_pixel(pipeline: Pipeline) -> float:
-    """Measured on this machine, at the first question about a model."""
-    if pipeline not in measured:
-        tried = Picture(tensor=torch.zeros(1, 3, TRIED, TRIED))
-        pipeline.translate(tried)
-        start = time.perf_counter()
-        pipeline.translate(tried)
-        measured[pipeline] = (time.perf_counter() - start) / TRIED**2
-    return measured[pipeline]
+def seconds_per_pixel(shelf: Shelf, model: str, session: str = "") -> float:
+    """Measured on this machine, at the first question about a model and by each job since."""
+    pipeline, tried = shelf.pipeline(model), Picture(tensor=torch.zeros(1, 3, TRIED, TRIED))
+    for _ in range(2 if model not in shelf.lanes.rates else 0):
+        shelf.lanes.rates.pop(model, None)  # the first time warms up
+        with shelf.lanes.job(session, model, TRIED**2):
+            pipeline.translate(tried)
+    return shelf.lanes.rates.get(model, GUESS)
 
 
 def smaller(x: torch.Tensor, times: int) -> torch.Tensor:
@@ -68,17 +66,28 @@ def smaller(x: torch.Tensor, times: int) -> torch.Tensor:
 
 
 def forecast(
-    shelf: Shelf, model: str | None, source: str | None, ensemble: bool = False, factor: int | None = None
-) -> str:
-    """Size and time of the enlargement, in a line. Raises UserError for what cannot be enlarged."""
+    shelf: Shelf,
+    model: str | None,
+    source: str | None,
+    ensemble: bool = False,
+    factor: int | None = None,
+    session: str = "",
+) -> Made | None:
+    """Size and time of the enlargement, in a line, and what browsers can show of the picture.
+
+    Raises UserError for what cannot be enlarged.
+    """
     if not source or not model:
-        return ""
+        return None
     pipeline, factor = shelf.pipeline(model), factor or scale(shelf.entry(model))
-    picture = images.decode(source, name=Path(source).name)
+    with shelf.lanes.job(session) as job, shelf.lanes.aside(job):
+        picture = opened(source, shelf.max_pixels)
+        shown = showable(source, picture)
     pipeline.check_size(picture)
     width, height = picture.size
-    seconds = seconds_per_pixel(pipeline) * width * height * (8 if ensemble else 1)
-    return f"{width} × {height} → {factor * width} × {factor * height} px, about {told(seconds)}"
+    seconds = seconds_per_pixel(shelf, model, session) * width * height * (8 if ensemble else 1)
+    line = f"{width} × {height} → {factor * width} × {factor * height} px, about {told(seconds)}"
+    return Made(Path(source), line, source=shown)
 
 
 def enhance(
@@ -86,31 +95,37 @@ def enhance(
     model: str | None,
     source: str | None,
     ensemble: bool = False,
-    progress: Progress | None = None,
     factor: int | None = None,
+    session: str = "",
+    report: Report | None = None,
 ) -> Made:
     """One uploaded file, enlarged `factor` times (by default as much as the model does), as a PNG; beside it
     the same by bicubic. Raises UserError.
     """
     if not source:
-        raise UserError("Give a picture first: drop one, paste one or take one.")
+        raise Hint("Give a picture first: drop one, paste one or take one.")
     if not model:
         raise UserError("There is no model that enlarges pictures here; train one with --task srgan.")
     pipeline, does = shelf.pipeline(model), scale(shelf.entry(model))
     factor = factor or does
-    picture = images.decode(source, name=Path(source).name)
-    start = time.perf_counter()
-    result = pipeline.translate(picture, self_ensemble=ensemble, progress=progress)
-    halved = [None if x is None else smaller(x, does // factor) for x in (result.tensor, result.alpha)]
-    result = dataclasses.replace(result, tensor=halved[0], alpha=halved[1])
-    seconds = time.perf_counter() - start
-    file = write(result, f"{Path(source).stem}-x{factor}.png")
-    width, height = result.size
-    shrink = min(1.0, SHOWN / max(result.size))
-    shown = max(1, round(width * shrink)), max(1, round(height * shrink))
-    before, after = (
-        opaque(tensor).resize(shown, Image.BICUBIC) for tensor in (picture.tensor, result.tensor)
-    )
+    if factor not in (does, *([2] if does % 2 == 0 else [])):
+        raise UserError(f"{model} enlarges {does} times; choose the factor again")
+    with shelf.lanes.job(session, model, pixels(source) * (8 if ensemble else 1), report) as job:
+        with shelf.lanes.aside(job):
+            picture = opened(source, shelf.max_pixels)
+        start = time.perf_counter()
+        result = pipeline.translate(picture, self_ensemble=ensemble, progress=counted(job))
+        halved = [None if x is None else smaller(x, does // factor) for x in (result.tensor, result.alpha)]
+        result = dataclasses.replace(result, tensor=halved[0], alpha=halved[1])
+        seconds = time.perf_counter() - start
+        with shelf.lanes.aside(job):
+            file = write(result, f"{Path(source).stem}-x{factor}.png")
+            width, height = result.size
+            shrink = min(1.0, SHOWN / max(result.size))
+            shown = max(1, round(width * shrink)), max(1, round(height * shrink))
+            before, after = (
+                opaque(tensor).resize(shown, Image.BICUBIC) for tensor in (picture.tensor, result.tensor)
+            )
     note = f"{width} × {height} px in {told(seconds)}"
     note += f"; shown at {shown[0]} × {shown[1]}, the download is whole" if shrink < 1 else ""
     return Made(file, note, pair=(before, after))
@@ -145,6 +160,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             with gr.Row():
                 go = gr.Button("Enlarge", variant="primary", elem_id="enhance-go", scale=3)
                 cancel = gr.Button("Cancel", elem_id="enhance-cancel", scale=1, min_width=80)
+            said = line("enhance-said")
         with gr.Column(min_width=320):
             slider = gr.ImageSlider(
                 label="Bicubic / enlarged (scroll to zoom)", elem_id="enhance-slider", interactive=False,
@@ -171,46 +187,46 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         return gr.update(value=thumbnails(paths), visible=bool(paths))
 
     def example(name, event: gr.SelectData):
-        path = said(shelf.entry, name).examples[event.index]
-        return str(lay(path.name, path.read_bytes()))
+        found = shelf.entry(name).examples
+        if event.index >= len(found):
+            raise UserError("this example is not there any more; choose again")
+        return str(lay(found[event.index].name, found[event.index].read_bytes()))
 
     def of_factor(chosen):
         known = looks(shelf, chosen)
         return gr.update(choices=known, value=known[0][1] if known else None)
 
-    def tell(name, path, eight, times):
-        return said(forecast, shelf, name, path, eight, times)
+    def tell(name, path, eight, times, request: gr.Request):
+        found = forecast(shelf, name, path, eight, times, request.session_hash or "")
+        if found is None:
+            return {ahead: ""}
+        return {ahead: found.note, **({} if found.source == path else {source: found.source})}
 
     def run(name, path, eight, times, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio's way
-        shelf.stops.discard(request.session_hash)
-
-        def tiles(done, of):
-            if of > 1:
-                progress((done, of), unit="tiles")
-            if done < of and request.session_hash in shelf.stops:
-                raise Stopped("Cancelled.")
-
         progress(0, desc="Enlarging")
-        made = said(enhance, shelf, name, path, eight, tiles, times)
+        session, report = request.session_hash or "", reporter(progress, "Enlarging")
+        made = enhance(shelf, name, path, eight, times, session, report)
         return made.pair, made.note, gr.update(value=made.file, interactive=True)
 
-    def stop(request: gr.Request) -> None:
-        shelf.stops.add(request.session_hash)
+    nothing_made = {slider: None, note: "", download: gr.update(value=None, interactive=False)}
 
-    heavy = dict(concurrency_id="model", concurrency_limit=1, api_visibility="private")
-    given = [model, source, ensemble, factor]
-    quick = dict(queue=False, show_progress="hidden", api_visibility="private")
-    page.load(refresh, None, [nothing, panel, factor, model, examples], **quick)
-    model.change(shown, model, examples, **quick)
-    picked = examples.select(example, model, source, **quick)
-    factor.input(of_factor, factor, model, **quick).then(tell, given, ahead, show_progress="hidden", **heavy)
-    received = source.input(lambda path: said(showable, path), source, source, **quick)
-    received.failure(lambda path: path if is_picture(path) else None, source, source, **quick)
-    asked = [received.success, model.input, ensemble.input]
-    gr.on(asked[1:], tell, given, ahead, show_progress="hidden", **heavy)
-    asked[0](tell, given, ahead, show_progress="hidden", **heavy)
-    outputs = [slider, note, download]
-    go.click(run, given, outputs, show_progress_on=slider, **heavy)
-    told_ahead = picked.then(tell, given, ahead, show_progress="hidden", **heavy)
-    told_ahead.then(run, given, outputs, show_progress_on=slider, **heavy)
-    cancel.click(stop, None, None, **quick)
+    def unread(error: UserError) -> dict:
+        return {ahead: "", **({source: None} if isinstance(error, Unreadable) else {})}
+
+    given, outputs = [model, source, ensemble, factor], [slider, note, download]
+
+    def telling(events):
+        return on(
+            events, tell, given, [ahead, source], said, work=True, failed=unread, show_progress="hidden"
+        )  # fmt: skip
+
+    on(page.load, refresh, None, [nothing, panel, factor, model, examples])
+    on(model.change, shown, model, examples)
+    telling(on(factor.input, of_factor, factor, model).then)
+    telling([source.input, model.input, ensemble.input])
+    on(source.clear, lambda: {ahead: "", **nothing_made}, None, [ahead, *outputs], said)
+    enlarging = dict(work=True, failed=lambda _: nothing_made, show_progress_on=slider)
+    on(go.click, run, given, outputs, said, **enlarging)
+    told_ahead = telling(on(examples.select, example, model, source, said).then)
+    on(told_ahead.then, run, given, outputs, said, **enlarging)
+    on(cancel.click, stopper(shelf), None, None)

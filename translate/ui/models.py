@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
+from PIL import Image
 
 from translate.inference.catalog import Entry
+from translate.ui.parts import on
+from translate.ui.pictures import thumbnail
 from translate.ui.shelf import Shelf
-from translate.ui.translate import about, is_picture, opened, told_card
+from translate.ui.translate import about, is_picture, shown_file, told_card
 
 POINTS = 300  # of a curve; more are averaged
 ALIVE = 300  # seconds after its last line that a run counts as in progress
@@ -92,13 +95,12 @@ def planned(entry: Entry) -> int | None:
     return entry.facts.get("config", {}).get("steps")
 
 
-def thumbnail(entry: Entry):
+def labelled(entry: Entry):
     """Something to look at for every entry."""
-    from PIL import Image
-
-    shown = opened(entry.preview) or Image.new("RGB", (160, 120), (226, 232, 240))
-    shown.thumbnail((320, 320))
-    return shown, entry.name
+    path = entry.preview
+    if path is None:
+        return Image.new("RGB", (160, 120), (226, 232, 240)), entry.name
+    return thumbnail(path, 320), entry.name
 
 
 # --- the page ---------------------------------------------------------------------------------------------
@@ -149,7 +151,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             else ("There is no model yet. Train one, for example with `python train.py --task cyclegan`.")
         )
         first = entries[0].name if entries else None
-        return [thumbnail(entry) for entry in entries], line, name or first
+        return [labelled(entry) for entry in entries], line, name or first
 
     def state_of(entry: Entry):
         """Changes whenever something that is shown has changed."""
@@ -170,16 +172,16 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         drawn = (
             gr.update(value=log.curves(), visible=True) if len(log.lines) > 1 else gr.update(visible=False)
         )
-        picture = gr.update(value=opened(entry.preview), visible=is_picture(entry.preview))
+        picture = gr.update(value=shown_file(entry.preview), visible=is_picture(entry.preview))
         return [now, f"## {entry.name}\n\n{facts}", line, picture, drawn, told_card(entry)]
 
     def select(event: gr.SelectData):
         entries = shelf.everything()
         return entries[event.index].name if event.index < len(entries) else None
 
-    quick = dict(queue=False, show_progress="hidden", api_visibility="private")
     parts = [seen, title, status, preview, plot, card]
-    looked = gr.on([page.load, again.click], look, chosen, [gallery, found, chosen], **quick)
-    looked.then(show, chosen, parts, **quick)
-    gallery.select(select, None, chosen, **quick).then(show, chosen, parts, **quick)
-    timer.tick(show, [chosen, seen], parts, **quick)
+    looked = on([page.load, again.click], look, chosen, [gallery, found, chosen])
+    on(looked.then, show, chosen, parts)
+    picked = on(gallery.select, select, None, chosen)
+    on(picked.then, show, chosen, parts)
+    on(timer.tick, show, [chosen, seen], parts)

@@ -1,17 +1,24 @@
 """Whether a made picture is a copy: the training pictures most like it."""
 
+import hashlib
+import secrets
 import threading
+import time
 import weakref
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import datasets
 from datasets.base import DataError
 from translate.config import UserError
-from translate.inference.pipeline import Pipeline, Progress
+from translate.inference.pipeline import Pipeline
+from translate.sentences import cache_folder
+from translate.ui.lanes import Lanes, Report
 
 MOST = 4000  # training pictures looked through, evenly from all over the data
 SIDE = 16  # pixels, side of what is compared
@@ -42,9 +49,12 @@ def small(pictures: Tensor) -> Tensor:
 
 
 class Nearest:
-    """Small copies of a model's training pictures. Raises UserError where these are not here."""
+    """Small copies of a model's training pictures, made in a thread of its own that gives way to jobs.
 
-    def __init__(self, pipeline: Pipeline, progress: Progress | None = None):
+    They are kept on disk for the next start. Raises UserError where the pictures are not here.
+    """
+
+    def __init__(self, lanes: Lanes, pipeline: Pipeline):
         task = pipeline.task
         options = datasets.options_of(task.config) | {"flip": False}
         try:
@@ -53,15 +63,56 @@ class Nearest:
             raise UserError(f"The training pictures of {pipeline.name} are not here ({error}).") from None
         count = min(MOST, len(self.data))
         self.numbers = [i * len(self.data) // count for i in range(count)]
+        about = [
+            task.data,
+            task.config.data,
+            task.config.size,
+            count,
+            len(self.data),
+            SIDE,
+            sorted(options.items()),
+        ]
+        name = hashlib.sha256(repr(about).encode()).hexdigest()[:24]
+        self.file, self.lanes = cache_folder() / f"nearest-{name}.safetensors", lanes
+        self.done, self.known, self.failure = 0, None, None
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self) -> None:
+        try:
+            self.known = self.kept() if self.file.exists() else self.made()
+            some = self.known[:: max(1, len(self.known) // TYPICAL)]
+            between = torch.cdist(some, self.known).sort(dim=1).values
+            self.typical = float(between[:, min(1, len(self.known) - 1)].median()) or 1.0
+        except (UserError, OSError, SafetensorError) as error:  # of data that vanished meanwhile
+            self.failure = error
+
+    def kept(self) -> Tensor:
+        return load_file(self.file)["small"].float()
+
+    def made(self) -> Tensor:
         rows = []
-        for done, number in enumerate(self.numbers):
+        for number in self.numbers:
             rows.append(small(self.picture(number)[None]))
-            if progress and done % 50 == 0:
-                progress(done, count)
-        self.known = torch.cat(rows)
-        some = self.known[:: max(1, count // TYPICAL)]
-        between = torch.cdist(some, self.known).sort(dim=1).values
-        self.typical = float(between[:, min(1, count - 1)].median()) or 1.0
+            self.done = len(rows)
+            if self.lanes.computing is not None:
+                time.sleep(0.02)
+        found = torch.cat(rows)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        part = self.file.with_suffix(f".{secrets.token_hex(4)}")
+        save_file({"small": found.half()}, part)
+        part.replace(self.file)
+        return found.half().float()
+
+    def wait(self, session: str, report: Report | None) -> None:
+        """Until it is ready. Raises UserError, and Stopped where the session asks for it."""
+        with self.lanes.beside(session, report) as job:
+            while self.thread.is_alive():
+                job.tell(self.done / len(self.numbers), f"{self.done} of {len(self.numbers)}")
+                job.check()
+                self.thread.join(0.1)
+        if self.failure:
+            raise UserError(f"the training pictures could not be read: {self.failure}")
 
     def picture(self, number: int) -> Tensor:
         return self.data.sample(number, torch.Generator().manual_seed(0))["image"]
@@ -83,9 +134,16 @@ known: weakref.WeakKeyDictionary[Pipeline, Nearest] = weakref.WeakKeyDictionary(
 lock = threading.Lock()
 
 
-def nearest(pipeline: Pipeline, progress: Progress | None = None) -> Nearest:
-    """Those of a loaded model, looked through once."""
+def prepared(lanes: Lanes, pipeline: Pipeline) -> Nearest:
+    """Those of a loaded model, perhaps still at work. Raises UserError."""
     with lock:
-        if pipeline not in known:
-            known[pipeline] = Nearest(pipeline, progress)
+        if pipeline not in known or known[pipeline].failure:
+            known[pipeline] = Nearest(lanes, pipeline)
         return known[pipeline]
+
+
+def nearest(lanes: Lanes, pipeline: Pipeline, session: str = "", report: Report | None = None) -> Nearest:
+    """The same, ready. Raises UserError."""
+    found = prepared(lanes, pipeline)
+    found.wait(session, report)
+    return found

@@ -7,13 +7,16 @@ import tempfile
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from translate.config import UserError
-from translate.ui import caption, enhance, models, several, translate
-from translate.ui.shelf import Shelf
+from translate.ui import api, caption, enhance, models, several, translate
+from translate.ui.gate import Gate, Page
+from translate.ui.parts import THREADS
+from translate.ui.shelf import MAX_PIXELS, Shelf
 
 UPLOAD_LIMIT = "64mb"
-WAITING = 32  # requests that may queue
+WAITING = 1000  # events in the queue, of which most are answered at once; `lanes` limits jobs
 
 CSS = """
 .gradio-container, .gradio-container > main { width: 100%; }
@@ -22,6 +25,12 @@ CSS = """
 #head p { margin-top: 4px; color: var(--body-text-color-subdued); }
 #chooser { align-items: end; flex-wrap: nowrap; }
 #refresh { min-height: 42px; }
+#alive { position: sticky; top: 0; z-index: 1000; padding: 8px 16px; text-align: center; color: #fff;
+  background: #9a3412; }
+#alive button { margin-left: 8px; padding: 2px 12px; border: 1px solid #fff; border-radius: 6px; }
+.line p { margin: 0; padding: 6px 10px; border-radius: 8px; }
+.line .problem { background: color-mix(in srgb, #d97706 14%, transparent); border-left: 3px solid #d97706; }
+.line .remark { color: var(--body-text-color-subdued); padding-left: 0; }
 #note, #made-note { color: var(--body-text-color-subdued); min-height: 1.6em; }
 #description p { margin: 0 0 2px; }
 #description small { color: var(--body-text-color-subdued); }
@@ -51,6 +60,45 @@ footer { display: none !important; }
 """
 
 
+# The page asks now and then whether the server is the one it was opened from: after a restart its session and
+# its uploads are gone, and Gradio says nothing.
+ALIVE = """<script>
+(() => {
+  let first = null, lost = 0;
+  function say(words, again) {
+    let bar = document.getElementById("alive");
+    if (!words) { bar?.remove(); return; }
+    if (!bar) {
+      bar = document.createElement("div");
+      bar.id = "alive";
+      bar.setAttribute("role", "alert");
+      document.body.prepend(bar);
+    }
+    bar.textContent = words + " ";
+    if (again) {
+      const button = document.createElement("button");
+      button.textContent = "Reload";
+      button.onclick = () => location.reload();
+      bar.append(button);
+    }
+  }
+  async function look() {
+    try {
+      const soon = AbortSignal.timeout(8000);
+      const answer = await fetch("./gradio_api/app_id", {cache: "no-store", signal: soon});
+      const id = (await answer.json()).app_id;
+      first ??= id;
+      lost = 0;
+      say(id == first ? "" : "The server was started anew; this page belongs to the old one.", true);
+    } catch { if (++lost > 1) say("The server does not answer; trying again."); }
+    setTimeout(look, lost ? 2000 : document.hidden ? 30000 : 6000);
+  }
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && lost) look(); });
+  look();
+})();
+</script>"""
+
+
 def theme() -> gr.themes.Base:
     """System fonts only: the page fetches nothing from elsewhere."""
     fonts = ("ui-sans-serif", "system-ui", "sans-serif")
@@ -59,10 +107,10 @@ def theme() -> gr.themes.Base:
     )
 
 
-def build(shelf: Shelf) -> gr.Blocks:
+def build(shelf: Shelf) -> Page:
     """The page, not yet served."""
     # Uploads and results older than a day are deleted, looked for every hour.
-    with gr.Blocks(title="Translate", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with Page(title="Translate", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.Markdown(
             "# Translate\nPictures from pictures and from words, with models trained here.", elem_id="head"
         )
@@ -76,10 +124,18 @@ def build(shelf: Shelf) -> gr.Blocks:
             several.tab(shelf, page)
         with gr.Tab("Models"):
             models.tab(shelf, page)
-    return page.queue(max_size=WAITING, default_concurrency_limit=4)
+        api.endpoints(shelf)
+    return page.queue(max_size=WAITING, api_open=False)
 
 
-def serve(host: str, port: int | None, auth: str | None, share: bool, folder: Path | None) -> None:
+def serve(
+    host: str,
+    port: int | None,
+    auth: str | None,
+    share: bool,
+    folder: Path | None,
+    max_pixels: int = MAX_PIXELS,
+) -> None:
     """Show the page until Ctrl-C. Raises UserError for what cannot be served."""
     user, colon, password = (auth or "").partition(":")
     if auth is not None and not (user and colon and password):
@@ -88,7 +144,7 @@ def serve(host: str, port: int | None, auth: str | None, share: bool, folder: Pa
         raise UserError(f"--models {folder} is no folder")
     with tempfile.TemporaryDirectory(prefix="translate-") as temporary:
         os.environ["GRADIO_TEMP_DIR"] = temporary  # uploads and results; nothing else is written
-        page = build(Shelf([folder] if folder else None))
+        page = build(Shelf([folder] if folder else None, max_pixels))
         try:
             _, local, public = page.launch(
                 server_name=host,
@@ -96,10 +152,13 @@ def serve(host: str, port: int | None, auth: str | None, share: bool, folder: Pa
                 auth=(user, password) if auth else None,
                 share=share,
                 max_file_size=UPLOAD_LIMIT,
+                max_threads=THREADS,
+                app_kwargs={"middleware": [Middleware(Gate, page=page)]},
                 allowed_paths=[],
                 footer_links=[],
                 theme=theme(),
                 css=CSS,
+                head=ALIVE,
                 ssr_mode=False,
                 quiet=True,
                 prevent_thread_lock=True,

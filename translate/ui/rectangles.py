@@ -31,8 +31,9 @@ button { padding: 3px 10px; border-radius: 8px; border: 2px solid var(--border-c
 .labels button { border-left-width: 18px; }
 .labels button[aria-pressed="true"] { outline: 2px solid var(--color-accent); }
 .actions span { font-size: 12px; color: var(--body-text-color-subdued); }
+.actions button[aria-pressed="true"] { outline: 2px solid var(--color-accent); }
 canvas { width: 100%; max-width: 512px; aspect-ratio: 1; display: block; cursor: crosshair;
-  touch-action: none; border-radius: 8px; }
+  touch-action: none; border-radius: 8px; border: 1px solid var(--border-color-primary); }
 """
 # The component's value, a plan: {palette: [[name, colour]], start, shapes: [[label, x0, y0, x1, y1]]}.
 BEHAVIOUR = """
@@ -131,8 +132,8 @@ def drawn(entry: Entry, plan: str | None, side: int | None = None) -> Image.Imag
     """The plan as a map of labels, side x side, in the model's exact colours. Raises UserError."""
     try:
         shapes = json.loads(plan or "")["shapes"]
-        shapes = [[int(value) for value in shape] for shape in shapes]
-    except (ValueError, TypeError, KeyError):
+        shapes = [[min(max(int(value), -EDGE), 2 * EDGE) for value in shape] for shape in shapes[: MOST + 1]]
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise UserError("the drawing could not be read; press Start again") from None
     colours, side = [colour for _, colour in palette(entry)], side or entry.size or 256
     if not colours or len(shapes) > MOST or any(len(s) != 5 or not 0 <= s[0] < len(colours) for s in shapes):

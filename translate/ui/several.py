@@ -3,7 +3,6 @@
 import io
 import time
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from translate.config import UserError
 from translate.inference import images
 from translate.inference.catalog import Entry
 from translate.inference.images import Picture
-from translate.ui.pictures import lay, small
-from translate.ui.shelf import Shelf, Stopped
-from translate.ui.translate import choices, directions, said, told
+from translate.ui.lanes import Report, Stopped
+from translate.ui.parts import line, on, reporter, stopper
+from translate.ui.pictures import lay, opened, pixels, small
+from translate.ui.shelf import Shelf
+from translate.ui.translate import choices, directions, told
 
 MOST = 100  # files at a time
 
@@ -34,9 +35,10 @@ def translate_all(
     model: str,
     sources: list[str] | None,
     direction: str = "AtoB",
-    progress: Callable[[int, int], None] | None = None,
+    session: str = "",
+    report: Report | None = None,
 ) -> Batch:
-    """Every file to a PNG of its size, in one zip. A stop raised by `progress` keeps what is done.
+    """Every file to a PNG of its size, in one zip. Cancelled, it keeps what is done.
 
     Raises UserError where nothing was given or nothing could be translated.
     """
@@ -51,18 +53,23 @@ def translate_all(
     start = time.perf_counter()
     with zipfile.ZipFile(file, "w") as archive:
         for number, source in enumerate(sources):
-            try:
-                if progress:
-                    progress(number, len(sources))
-            except Stopped as stop:
-                stopped = f" {stop}"
-                break
-            try:
-                picture = images.decode(source, name=Path(source).name)
-                result = pipeline.translate(picture, direction=direction)
-                name = unused(f"{Path(source).stem}-{model}", archive.namelist())
-                archive.writestr(name, images.encode(result.tensor, result))
+
+            def told_of(share, words, number=number):
+                if report:
+                    report((number + (share or 0)) / len(sources), f"picture {number + 1} of {len(sources)}")
+
+            try:  # a job for each, so that others' short ones come in between
+                with shelf.lanes.job(session, model, pixels(source), told_of) as job:
+                    with shelf.lanes.aside(job):
+                        picture = opened(source, shelf.max_pixels)
+                    result = pipeline.translate(picture, direction=direction)
+                    name = unused(f"{Path(source).stem}-{model}", archive.namelist())
+                    with shelf.lanes.aside(job):
+                        archive.writestr(name, images.encode(result.tensor, result))
                 shown.append((small(Picture(tensor=result.tensor, alpha=result.alpha)), name))
+            except Stopped:
+                stopped = " Cancelled; what was done is here."
+                break
             except UserError as error:
                 failed.append(str(error))
     if not shown and failed:
@@ -94,6 +101,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             with gr.Row():
                 go = gr.Button("Translate all", variant="primary", elem_id="several-go")
                 stop = gr.Button("Cancel", elem_id="several-stop")
+            said = line("several-said")
         with gr.Column(min_width=320):
             gallery = gr.Gallery(
                 label="Results",
@@ -119,22 +127,13 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         return gr.update(choices=ways, value=ways[0][1] if ways else None, visible=len(ways) > 1)
 
     def run(name, paths, way, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio reads it
-        shelf.stops.discard(request.session_hash)
-
-        def step(done: int, of: int) -> None:
-            progress((done, of), unit="pictures")
-            if request.session_hash in shelf.stops:
-                raise Stopped("Cancelled; what was done is here.")
-
-        made = said(translate_all, shelf, name, paths, way, step)
+        progress(0, desc="Translating")
+        session, report = request.session_hash or "", reporter(progress, "Translating")
+        made = translate_all(shelf, name, paths, way, session, report)
         return list(made.pictures), made.note, gr.update(value=made.archive, interactive=bool(made.archive))
 
-    def cancel(request: gr.Request) -> None:
-        shelf.stops.add(request.session_hash)
-
-    quick = dict(queue=False, show_progress="hidden", api_visibility="private")
-    page.load(refresh, model, model, **quick)
-    model.change(show, model, direction, **quick)
-    heavy = dict(concurrency_id="model", concurrency_limit=1, api_visibility="private")
-    go.click(run, [model, files, direction], [gallery, note, download], show_progress_on=gallery, **heavy)
-    stop.click(cancel, None, None, **quick)
+    on(page.load, refresh, model, model)
+    on(model.change, show, model, direction)
+    outputs = [gallery, note, download]
+    on(go.click, run, [model, files, direction], outputs, said, work=True, show_progress_on=gallery)
+    on(stop.click, stopper(shelf), None, None)

@@ -8,24 +8,22 @@ from translate.config import UserError
 from translate.inference.catalog import Entry, entries, roots
 from translate.inference.pipeline import Pipeline
 from translate.task import find
+from translate.ui.lanes import Lanes
 
 LOADED = 3  # pipelines kept in memory
 USABLE = [{"image"}, {"noise"}, {"noise", "label"}, {"text", "noise"}]  # what models may take
-
-
-class Stopped(UserError):
-    """The person pressed Cancel."""
+MAX_PIXELS = 40_000_000  # of a picture that is given
 
 
 class Shelf:
     """Looks the folders up anew at every question, so a run that has just saved its first model is there."""
 
-    def __init__(self, folders: list[Path] | None = None):
+    def __init__(self, folders: list[Path] | None = None, max_pixels: int = MAX_PIXELS):
         """folders: where model folders lie; default `pretrained/` and `runs/`."""
-        self.folders = folders
+        self.folders, self.max_pixels = folders, max_pixels
+        self.lanes = Lanes()
         self.loaded: OrderedDict[tuple, Pipeline] = OrderedDict()
         self.lock = threading.Lock()
-        self.stops: set[str] = set()  # sessions that pressed Cancel since their last start
 
     def entries(self) -> list[Entry]:
         """What the page can use: what takes pictures, noise, captions or classes, and no more."""

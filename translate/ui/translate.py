@@ -1,4 +1,4 @@
-"""Tab Translate: choose a model, give it a picture (or a seed), see what it makes of it.
+"""Tab Translate: choose a model, give it a picture, see what it makes of it.
 
 The handlers are plain functions of (shelf, values); `tab` ties them to the page.
 """
@@ -15,16 +15,18 @@ from translate.config import UserError
 from translate.inference import images
 from translate.inference.catalog import HERE, Entry
 from translate.inference.images import Picture
-from translate.inference.pipeline import Progress
 from translate.task import find
 from translate.ui import drawing, rectangles
-from translate.ui.pictures import lay, showable, small, write
-from translate.ui.shelf import Shelf, Stopped
+from translate.ui.lanes import Job, Report
+from translate.ui.parts import Hint, line, on, reporter, stopper
+from translate.ui.pictures import Unreadable, lay, opened, pixels, showable, small, thumbnail, write
+from translate.ui.shelf import Shelf
 
 AUTO, FULL, TRAINED = "auto", "full", "trained"
 UPLOAD, DRAW = "Upload", "Draw"
 EVERY = "every class"
 MOST_SAMPLES = 64
+PER_PICTURE = 0.05  # seconds from noise, before it was measured
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Made:
     note: str
     pair: tuple[Image.Image, Image.Image] | None = None  # before, after
     pictures: tuple[Image.Image, ...] = ()
+    source: str = ""  # what browsers can show of what was given
 
 
 def translate(
@@ -44,34 +47,59 @@ def translate(
     direction: str = "AtoB",
     size: str = AUTO,
     keep_alpha: bool = True,
-    progress: Progress | None = None,
+    session: str = "",
+    report: Report | None = None,
 ) -> Made:
     """One uploaded file to a PNG of the same size. Raises UserError with a sentence for the user."""
     if not source:
-        raise UserError("Give a picture first: drop one, paste one, take one or pick an example.")
+        raise Hint("Give a picture first: drop one, paste one, take one or pick an example.")
     pipeline, entry = shelf.pipeline(model), shelf.entry(model)
-    picture = images.decode(source, name=Path(source).name)
     if direction not in pipeline.task.directions:
         direction = pipeline.task.directions[0]  # left over from another model
     work_size = {AUTO: pipeline.usual_size, TRAINED: entry.size}.get(size, 0)
-    start = time.perf_counter()
-    result = pipeline.translate(
-        picture,
-        direction=direction,
-        work_size=work_size,
-        keep_alpha=keep_alpha,
-        progress=progress,
-    )
-    seconds = time.perf_counter() - start
-    file = write(result, f"{Path(source).stem}-{model}.png")
+    amount = work_size**2 if work_size else pixels(source)
+    with shelf.lanes.job(session, model, amount, report) as job:
+        with shelf.lanes.aside(job):
+            picture = opened(source, shelf.max_pixels)
+        start = time.perf_counter()
+        result = pipeline.translate(
+            picture,
+            direction=direction,
+            work_size=work_size,
+            keep_alpha=keep_alpha,
+            progress=counted(job),
+        )
+        seconds = time.perf_counter() - start
+        with shelf.lanes.aside(job):
+            file = write(result, f"{Path(source).stem}-{model}.png")
+            pair, shown = (small(picture), small(result)), showable(source, picture)
     width, height = result.size
     note = f"{width} × {height} px in {told(seconds)}"
     note += ", 16 bits per channel" if result.bits == 16 else ""
     note += f", translated at {work_size} px" if work_size and work_size != max(picture.size) else ""
-    return Made(file, note, pair=(small(picture), small(result)))
+    return Made(file, note, pair, source=shown)
 
 
-def sample(shelf: Shelf, model: str, count: float, seed: float, label: str = EVERY) -> Made:
+def counted(job: Job):
+    """Tells the job how many tiles are done; it is stopped there, too."""
+
+    def tiles(done: int, of: int) -> None:
+        job.share = done / of if of > 1 else 0.0
+        if done < of:
+            job.check()
+
+    return tiles
+
+
+def sample(
+    shelf: Shelf,
+    model: str,
+    count: float,
+    seed: float,
+    label: str | None = EVERY,
+    session: str = "",
+    report: Report | None = None,
+) -> Made:
     """`count` pictures from noise, of one class or of every in turn, and a PNG with all of them.
 
     Raises UserError.
@@ -79,11 +107,14 @@ def sample(shelf: Shelf, model: str, count: float, seed: float, label: str = EVE
     count, seed = int(count or 0), int(seed or 0)
     if not 1 <= count <= MOST_SAMPLES:
         raise UserError(f"The number of pictures must be 1 to {MOST_SAMPLES}.")
+    if not 0 <= seed < 2**31:
+        raise UserError("The seed must be 0 to 2,147,483,647.")
     pipeline = shelf.pipeline(model)
-    start = time.perf_counter()
-    wanted = label if "label" in pipeline.takes and label != EVERY else None
-    pictures = pipeline.sample(count, seed=seed, label=wanted)
-    seconds = time.perf_counter() - start
+    with shelf.lanes.job(session, model, count, report, guess=PER_PICTURE):
+        start = time.perf_counter()
+        wanted = label if "label" in pipeline.takes and label not in (None, "", EVERY) else None
+        pictures = pipeline.sample(count, seed=seed, label=wanted)
+        seconds = time.perf_counter() - start
     sheet = Picture(tensor=images.grid([picture.tensor for picture in pictures]))
     file = write(sheet, f"{model}-seed-{seed}.png")
     shown = tuple(images.to_image(picture.tensor) for picture in pictures)
@@ -137,7 +168,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     with gr.Row(elem_id="chooser"):
         model = gr.Dropdown(label="Model", elem_id="model", scale=4, interactive=True, filterable=True)
         again = gr.Button("↻", elem_id="refresh", scale=0, min_width=52)
-    line = gr.Markdown(elem_id="description")
+    about_line = gr.Markdown(elem_id="description")
     with gr.Row(visible=False, elem_id="image-panel", equal_height=False) as image_panel:
         with gr.Column(min_width=320):
             way_in = gr.Radio(
@@ -167,6 +198,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             with gr.Row():
                 go = gr.Button("Translate", variant="primary", elem_id="go", scale=3)
                 cancel = gr.Button("Cancel", elem_id="cancel", scale=1, min_width=80)
+            said = line("said")
             with gr.Accordion("Options", open=False):
                 size = gr.Radio([("Automatic", AUTO)], value=AUTO, label="Translate at", elem_id="size")
                 keep_alpha = gr.Checkbox(True, label="Keep transparency", elem_id="keep-alpha")
@@ -190,6 +222,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         with gr.Row():
             make = gr.Button("Make pictures", variant="primary", elem_id="make")
             another = gr.Button("Next seed", elem_id="next-seed")
+        noise_said = line("noise-said")
         grid = gr.Gallery(
             show_label=False,
             elem_id="grid",
@@ -214,9 +247,9 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             grid: None, made_note: "", made_file: gr.update(value=None, interactive=False),
         }  # fmt: skip
         if entry is None:
-            nothing = "There is no model yet. Train one, for example with `python train.py --task cyclegan`."
+            message = "There is no model yet. Train one, for example with `python train.py --task cyclegan`."
             hidden = dict.fromkeys([image_panel, noise_panel, details], gr.update(visible=False))
-            return {**clear, **hidden, line: nothing}
+            return {**clear, **hidden, about_line: message}
         takes, ways, labels = shelf.takes(entry), directions(entry), bool(rectangles.palette(entry))
         sizes = [("Automatic", AUTO), ("Full size", FULL), (f"{entry.size} px, as trained", TRAINED)]
         return {
@@ -225,15 +258,15 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             noise_panel: gr.update(visible="image" not in takes),
             label: gr.update(choices=classes(entry), value=EVERY, visible="label" in takes),
             details: gr.update(visible=True),
-            line: f"{entry.description}\n\n<small>{about(entry)}</small>",
+            about_line: f"{entry.description}\n\n<small>{about(entry)}</small>",
             way_in: gr.update(value=DRAW if labels else UPLOAD, visible=drawing.drawable(entry)),
             upload: gr.update(visible=not labels),
-            canvas: gr.update(visible=False, value=drawing.blank()),
+            canvas: gr.update(visible=False, value="[]"),
             board: gr.update(visible=labels, value=rectangles.begin(entry)),
             direction: gr.update(choices=ways, value=ways[0][1], visible=len(ways) > 1),
             size: gr.update(choices=sizes, value=AUTO),
             examples: gr.update(value=thumbnails(entry.examples), visible=bool(entry.examples)),
-            preview: gr.update(value=opened(entry.preview), visible=is_picture(entry.preview)),
+            preview: gr.update(value=shown_file(entry.preview), visible=is_picture(entry.preview)),
             card: told_card(entry),
         }
 
@@ -243,115 +276,79 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         names = [value for _, value in known]
         return gr.update(choices=known, value=name if name in names else names[0] if names else None)
 
-    def run(name, path, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio's
-        shelf.stops.discard(request.session_hash)
+    nothing = {result: None, slider: None, note: "", download: gr.update(value=None, interactive=False)}
 
-        def tiles(done, of):
-            if of > 1:
-                progress((done, of), unit="tiles")
-            if done < of and request.session_hash in shelf.stops:
-                raise Stopped("Cancelled.")
+    def failed(error: UserError) -> dict:
+        """Nothing stale stays, and no broken picture."""
+        return {**nothing, **({source: None} if isinstance(error, Unreadable) else {})}
 
+    def run(name, how, path, drawn, plan, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+        """What is given: the picture, the drawing or the board."""
+        entry = shelf.entry(name)
+        if "image" not in shelf.takes(entry):
+            return nothing
+        labels = how == DRAW and bool(rectangles.palette(entry))
+        if how == DRAW:
+            path = rectangles.saved(entry, plan) if labels else drawing.saved(drawn)
         progress(0, desc="Translating")
-        made = said(translate, shelf, name, path, way, at, alpha, tiles)
-        return made.file, made.pair, made.note, gr.update(value=made.file, interactive=True)
-
-    def run_or_clear(name, path, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        if path is None or "image" not in shelf.takes(said(shelf.entry, name)):
-            return None, None, "", gr.update(value=None, interactive=False)
-        return run(name, path, way, at, alpha, request, progress)
-
-    def run_drawing(name, drawn, way, at, alpha, request: gr.Request):
-        """As one draws: a blank canvas gives nothing, not a message."""
-        if drawing.is_blank(drawn):
-            return None, None, "", gr.update(value=None, interactive=False)
-        return run(name, said(drawing.saved, drawn), way, at, alpha, request, lambda *_, **__: None)
-
-    def of_labels(name) -> bool:
-        return bool(rectangles.palette(said(shelf.entry, name)))
-
-    def run_plan(name, plan, way, at, alpha, request: gr.Request):
-        path = said(rectangles.saved, said(shelf.entry, name), plan)
-        return run(name, path, way, at, alpha, request, lambda *_, **__: None)
-
-    def run_either(name, how, path, drawn, plan, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        if how == DRAW and of_labels(name):
-            return run_plan(name, plan, way, at, alpha, request)
-        path = said(drawing.saved, drawn) if how == DRAW else path
-        return run(name, path, way, at, alpha, request, progress)
-
-    def run_start(name, how, plan, way, at, alpha, request: gr.Request):
-        """The board begins with a plan, so there is something to see at once."""
-        if how == DRAW and of_labels(name):
-            return run_plan(name, plan, way, at, alpha, request)
-        return [gr.skip()] * len(outputs)
-
-    def run_first(name, how, path, plan, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        """Of a model just chosen: its plan, or the picture that is there."""
-        if how == DRAW and name and of_labels(name):
-            return run_plan(name, plan, way, at, alpha, request)
-        return run_or_clear(name, path, way, at, alpha, request, progress)
+        session, report = request.session_hash or "", reporter(progress, "Translating")
+        made = translate(shelf, name, path, way, at, alpha, session, report)
+        ready = gr.update(value=made.file, interactive=True)
+        shown = {} if how == DRAW or made.source == path else {source: made.source}
+        return {**shown, result: made.file, slider: made.pair, note: made.note, download: ready}
 
     def choose_way(how, name):
         """The upload, the canvas or the board."""
-        board_wanted = how == DRAW and of_labels(name)
+        board_wanted = how == DRAW and bool(rectangles.palette(shelf.entry(name)))
         shown = {upload: how == UPLOAD, board: board_wanted, canvas: how == DRAW and not board_wanted}
         return {part: gr.update(visible=visible) for part, visible in shown.items()}
 
-    def stop(request: gr.Request) -> None:
-        shelf.stops.add(request.session_hash)
-
-    def draw(name, how_many, number, wanted):
-        made = said(sample, shelf, name, how_many, number, wanted)
+    def draw(name, how_many, number, wanted, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+        work = request.session_hash or "", reporter(progress, "Drawing")
+        made = sample(shelf, name, how_many, number, wanted, *work)
         return list(made.pictures), made.note, gr.update(value=made.file, interactive=True)
 
     def example(name, event: gr.SelectData):
-        path = said(shelf.entry, name).examples[event.index]
-        laid = str(lay(path.name, path.read_bytes()))
-        return {source: laid, way_in: UPLOAD, **choose_way(UPLOAD, name)}
+        found = shelf.entry(name).examples
+        if event.index >= len(found):
+            raise UserError("this example is not there any more; choose the model again")
+        path = found[event.index]
+        return {source: str(lay(path.name, path.read_bytes())), way_in: UPLOAD, **choose_way(UPLOAD, name)}
 
-    panel = [image_panel, noise_panel, details, line, direction, size, examples, preview, card]
+    panel = [image_panel, noise_panel, details, about_line, direction, size, examples, preview, card]
     panel += [way_in, upload, canvas, board, result, slider, note, download, grid, made_note, made_file]
     panel += [label]
-    inputs, outputs = [model, source, direction, size, keep_alpha], [result, slider, note, download]
-    heavy = dict(concurrency_id="model", concurrency_limit=1, api_visibility="private")
-    slow = dict(show_progress_on=result, **heavy)
-    quick = dict(queue=False, show_progress="hidden", api_visibility="private")
+    given = [model, way_in, source, canvas, board, direction, size, keep_alpha]
+    made = [source, result, slider, note, download]
 
-    compare.input(
-        lambda on: (gr.update(visible=not on), gr.update(visible=on)), compare, [result, slider], **quick
+    def translating(events, shown=result, **more):
+        return on(events, run, given, made, said, work=True, failed=failed, show_progress_on=shown, **more)
+
+    def beside(both):
+        return gr.update(visible=not both), gr.update(visible=both)
+
+    on(compare.input, beside, compare, [result, slider])
+    on(again.click, refresh, model, model)
+    changed = on(model.change, show, model, panel, said)
+    translating(changed.then)
+    translating([go.click, direction.input])
+    chosen = on(way_in.input, choose_way, [way_in, model], [upload, canvas, board])
+    translating(chosen.then)
+    translating([canvas.input, board.input], trigger_mode="always_last", show_progress="hidden")
+    translating(source.input)
+    on(source.clear, lambda: nothing, None, made, said)
+    translating(on(examples.select, example, model, [source, way_in, upload, canvas, board], said).then)
+    drawn = dict(
+        inputs=[model, count, seed, label],
+        outputs=[grid, made_note, made_file],
+        line=noise_said,
+        work=True,
     )
-    again.click(refresh, model, model, **quick)
-    first = [model, way_in, source, board, direction, size, keep_alpha]
-    model.change(show, model, panel, **quick).then(run_first, first, outputs, **slow)
-    either = [model, way_in, source, canvas, board, direction, size, keep_alpha]
-    gr.on([go.click, direction.input], run_either, either, outputs, **slow)
-    chosen = way_in.input(choose_way, [way_in, model], [upload, canvas, board], **quick)
-    live = dict(trigger_mode="always_last", show_progress="hidden", **heavy)
-    canvas.input(run_drawing, [model, canvas, direction, size, keep_alpha], outputs, **live)
-    board.input(run_plan, [model, board, direction, size, keep_alpha], outputs, **live)
-    start = [model, way_in, board, direction, size, keep_alpha]
-    chosen.then(run_start, start, outputs, **slow)
-    received = source.input(lambda path: said(showable, path), source, source, **quick)
-    done = received.success(run_or_clear, inputs, outputs, **slow)
-    for event in (received, done):  # no broken picture stays in view
-        event.failure(lambda path: path if is_picture(path) else None, source, source, **quick)
-    examples.select(example, model, [source, way_in, upload, canvas, board], **quick).then(
-        run, inputs, outputs, **slow
-    )
-    drawn = dict(fn=draw, inputs=[model, count, seed, label], outputs=[grid, made_note, made_file], **heavy)
-    gr.on([make.click, count.release, seed.submit, label.input], show_progress_on=grid, **drawn)
-    another.click(lambda n: int(n or 0) + 1, seed, seed, **quick).then(show_progress_on=grid, **drawn)
-    cancel.click(stop, None, None, **quick)
-    page.load(refresh, model, model, **quick)
-
-
-def said(handler, *values):
-    """The handler's result, or its sentence as a message on the page."""
-    try:
-        return handler(*values)
-    except UserError as error:
-        raise gr.Error(str(error), duration=None, print_exception=False) from None
+    on([make.click, count.release, seed.submit, label.input], draw, show_progress_on=grid, **drawn)
+    following = on(another.click, lambda n: int(n or 0) + 1, seed, seed)
+    on(following.then, draw, show_progress_on=grid, **drawn)
+    on(cancel.click, stopper(shelf), None, None)
+    on(page.load, refresh, model, model)
 
 
 def is_picture(source: str | Path | None) -> bool:
@@ -361,14 +358,11 @@ def is_picture(source: str | Path | None) -> bool:
         return False
 
 
-def opened(path: Path | None) -> Image.Image | None:
+def shown_file(path: Path | None) -> Image.Image | None:
     """As an image, so that the folder need not be open to the browser; None for a damaged one."""
     return images.to_image(images.decode(path).tensor) if is_picture(path) else None
 
 
-def thumbnails(paths: list[Path]) -> list[Image.Image]:
-    """Small ones, in order; an empty square for a damaged file."""
-    shown = [opened(path) or Image.new("L", (1, 1), 255) for path in paths]
-    for image in shown:
-        image.thumbnail((192, 192))
-    return shown
+def thumbnails(paths: list[Path]) -> list[str]:
+    """Files with small ones, in order."""
+    return [thumbnail(path, 192) for path in paths]

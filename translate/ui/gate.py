@@ -1,0 +1,427 @@
+"""The one gate of the page: what clients send is judged here, before Gradio or a handler sees it.
+
+`Gate` stands before the routes and opens only those that the page needs, so that nothing runs past the queue.
+`Page` judges the values that reach handlers: files are the visitor's own, numbers are numbers, text is text.
+Both look at the page's own configuration: a handler added tomorrow is covered without a line here.
+"""
+
+import asyncio
+import contextlib
+import json
+import math
+import os
+import re
+import secrets
+import time
+import typing
+from collections import OrderedDict
+from contextvars import ContextVar
+from http.cookies import CookieError, SimpleCookie
+
+import gradio as gr
+from gradio import components
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from translate.config import UserError
+
+COOKIE = "translate-visit"  # whose file it is; scripts on the page cannot read it
+LARGEST_BODY = 4 << 20  # bytes of a JSON request; pictures come through /upload
+LONGEST_TEXT = 200_000  # characters of one value
+DEEPEST = 16  # levels of one value
+MOST_FILES = 1000  # in one value
+LARGEST_NUMBER = 2**53  # beyond it a browser's numbers have gaps
+FULL = 4 << 30  # bytes of uploads and results on the disk
+LONGEST_PAUSE = 30.0  # seconds after wrong passwords
+FORGIVEN = 900.0  # seconds without one after which they do not count any more
+REMEMBERED = 10_000  # addresses that gave wrong passwords
+MOST_TRIES = 8  # of one address that wait
+OWNED = 200_000  # files whose owners are remembered, the newest
+API = "/gradio_api"
+OPEN = re.compile(
+    r"/|/config/?|/(theme\.css|robots\.txt|favicon\.ico|manifest\.json)|/(assets|static|svelte)/.+|/log(in|out)/?"
+    rf"|{API}/(info/?|openapi\.json|app_id/?|user/?|login_check/?|startup-events|theme\.css)"
+    rf"|{API}/(queue/(join|data|status)|call/(v2/)?\w+(/\w+)?|cancel|reset/?|heartbeat/\w+)"
+    rf"|{API}/(upload|upload_progress|file=.+)"
+)
+LOST = "this file is not on the server any more; give it again"
+UNFIT = "what was sent does not fit this page; reload it"
+VISITOR: ContextVar[str] = ContextVar("visitor", default="")
+
+TEXT = (components.Textbox, components.HTML, components.Markdown)
+NUMBER = (components.Number, components.Slider)
+SWITCH = (components.Checkbox,)
+CHOICE = (components.Radio, components.Dropdown)
+FILES = (components.Image, components.File, components.ImageSlider, components.Gallery)
+FILES += (components.DownloadButton,)
+NUMBERED = (components.Dataset,)
+
+
+class Refused(gr.Error):
+    """A sentence for the client, and nothing for the log."""
+
+    def __init__(self, sentence: str):
+        super().__init__(sentence, print_exception=False)
+
+
+class Owners:
+    """Which visitors a file in the page's folder belongs to: who uploaded it, or whose result it is."""
+
+    def __init__(self):
+        self.known: OrderedDict[str, set[str]] = OrderedDict()
+
+    @property
+    def folder(self) -> str:
+        """The only one that files come from."""
+        return os.path.realpath(os.environ["GRADIO_TEMP_DIR"])
+
+    def add(self, path: str, visitor: str) -> None:
+        real = os.path.realpath(path)
+        self.known.setdefault(real, set()).add(visitor)
+        self.known.move_to_end(real)
+        while len(self.known) > OWNED:
+            self.known.popitem(last=False)
+
+    def allow(self, path: object, visitor: str) -> bool:
+        """Whether it is a regular file of this visitor inside the folder, links followed.
+
+        What lies elsewhere by its name is not looked up on the disk, so the answer tells nothing about it.
+        """
+        inside = self.folder + os.sep
+        if not isinstance(path, str) or "\0" in path or not os.path.isabs(path):
+            return False
+        if not os.path.normpath(path).startswith(inside):
+            return False
+        real = os.path.realpath(path)
+        own = visitor in self.known.get(real, ())
+        return own and real.startswith(inside) and os.path.isfile(real)
+
+
+class Page(gr.Blocks):
+    """A page whose handlers get what their controls can hold, and whose mistakes are sentences."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.owners = Owners()
+
+    async def process_api(self, block_fn, inputs, state=None, request=None, event_data=None, **more):
+        VISITOR.set(visitor_of(request))
+        if not isinstance(inputs, list) or len(inputs) != len(block_fn.inputs):
+            raise Refused(UNFIT)
+        inputs = [
+            fit(block, value, self.owners) for block, value in zip(block_fn.inputs, inputs, strict=True)
+        ]
+        if selects(block_fn.fn) and not selection(event_data):
+            raise Refused(UNFIT)
+        made = await super().process_api(
+            block_fn, inputs, state=state, request=request, event_data=event_data, **more
+        )
+        for path in paths(made["data"]):
+            self.owners.add(path, VISITOR.get())
+        return made
+
+    async def preprocess_data(self, *values, **more):
+        try:
+            return await super().preprocess_data(*values, **more)
+        except Exception:  # whatever Gradio's controls trip over came from the client
+            raise Refused(UNFIT) from None
+
+    async def call_function(self, *values, **more):
+        try:
+            return await super().call_function(*values, **more)
+        except UserError as error:
+            raise Refused(str(error)) from None
+
+
+def visitor_of(request) -> str:
+    """The cookie that the gate gave; empty for clients that keep none."""
+    try:
+        found = SimpleCookie(request.headers.get("cookie", ""))
+    except (AttributeError, CookieError):
+        return ""
+    return found[COOKIE].value if COOKIE in found else ""
+
+
+def fit(block, value, owners: Owners):
+    """The value as the control may hold it. Raises Refused."""
+    if value is None or isinstance(block, components.State):
+        return None
+    good = False
+    if isinstance(block, FILES):
+        return own_files(value, owners, iter(range(MOST_FILES)))
+    if isinstance(block, TEXT):
+        good = isinstance(value, str) and len(value) <= LONGEST_TEXT
+    elif isinstance(block, NUMBER):
+        good = is_number(value)
+    elif isinstance(block, SWITCH):
+        good = isinstance(value, bool)
+    elif isinstance(block, CHOICE):
+        several = value if isinstance(value, list) and len(value) <= MOST_FILES else [value]
+        good = all(isinstance(v, str) and len(v) <= LONGEST_TEXT or is_number(v) for v in several)
+    elif isinstance(block, NUMBERED):
+        good = (
+            isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(block.samples or ())
+        )
+    if not good:
+        raise Refused(UNFIT)
+    return value
+
+
+def is_number(value) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and abs(value) <= LARGEST_NUMBER
+
+
+def own_files(value, owners: Owners, left, depth: int = 0):
+    """The value, each file in it as a bare path of the visitor's own. Raises Refused for all else."""
+    if value is None:
+        return None
+    if depth > DEEPEST or next(left, None) is None:
+        raise Refused(UNFIT)
+    if isinstance(value, list):
+        return [own_files(part, owners, left, depth + 1) for part in value]
+    if isinstance(value, dict) and "path" not in value and not {"url", "meta"} & value.keys():
+        return {str(key): own_files(part, owners, left, depth + 1) for key, part in value.items()}
+    if not isinstance(value, dict) or not owners.allow(value.get("path"), VISITOR.get()):
+        raise Refused(LOST)
+    return {"path": value["path"], "meta": {"_type": "gradio.FileData"}}
+
+
+def paths(value) -> typing.Iterator[str]:
+    """Of the files that an answer names."""
+    if isinstance(value, dict):
+        if isinstance(value.get("path"), str):
+            yield value["path"]
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from paths(part)
+
+
+def selects(handler) -> bool:
+    """Whether a handler asks which item of a list was clicked."""
+    return gr.SelectData in typing.get_type_hints(handler).values()
+
+
+def selection(event_data) -> bool:
+    found = getattr(event_data, "_data", None)
+    if not isinstance(found, dict) or not {"index", "value"} <= found.keys():
+        return False
+    index = found["index"]
+    return isinstance(index, int) and not isinstance(index, bool) and 0 <= index < LARGEST_NUMBER
+
+
+class Patience:
+    """Wrong passwords make the next try of the same address wait: 0.5 s, then twice as long each time."""
+
+    def __init__(self):
+        self.wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # host: how often, when last
+        self.turns: dict[str, asyncio.Lock] = {}
+        self.waiting: dict[str, int] = {}
+
+    def pause(self, host: str, now: float) -> float:
+        """Seconds until the next try is looked at."""
+        often, last = self.wrong.get(host, (0, 0.0))
+        if not often or now - last > FORGIVEN:
+            return 0.0
+        return max(0.0, min(LONGEST_PAUSE, 0.25 * 2**often) - (now - last))
+
+    def note(self, host: str, right: bool, now: float) -> None:
+        often, last = self.wrong.pop(host, (0, 0.0))
+        if not right:
+            self.wrong[host] = (min(often, 20) + 1 if now - last <= FORGIVEN else 1), now
+            while len(self.wrong) > REMEMBERED:
+                self.wrong.popitem(last=False)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, host: str):
+        """One try of an address at a time; yields False where too many wait."""
+        if self.waiting.get(host, 0) >= MOST_TRIES:
+            yield False
+            return
+        self.waiting[host] = self.waiting.get(host, 0) + 1
+        try:
+            async with self.turns.setdefault(host, asyncio.Lock()):
+                await asyncio.sleep(self.pause(host, time.monotonic()))
+                yield True
+        finally:
+            self.waiting[host] -= 1
+            if not self.waiting[host]:
+                del self.waiting[host], self.turns[host]
+
+
+class Gate:
+    """ASGI: the routes that the page needs, requests of a sane size and form, and files to their owners."""
+
+    def __init__(self, app: ASGIApp, page: Page):
+        self.app, self.page, self.patience = app, page, Patience()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+        if not OPEN.fullmatch(path):
+            return await answer(404, "this page has no such address")(scope, receive, send)
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        visitor = visitor_of(type("Asked", (), {"headers": headers}))
+        if path.startswith(f"{API}/file="):
+            if not self.page.owners.allow(path.removeprefix(f"{API}/file="), visitor):
+                return await answer(403, LOST)(scope, receive, send)
+        elif path == f"{API}/upload":
+            if used(self.page.owners.folder) > FULL:
+                return await answer(507, "the disk for pictures is full; try again later")(
+                    scope, receive, send
+                )
+            return await self.upload(scope, receive, send, visitor)
+        elif scope["method"] == "POST" and path.startswith(API):
+            body = await read(receive)
+            if body is None or not self.sound(path.removeprefix(API), body):
+                return await answer(422, UNFIT)(scope, receive, send)
+            receive = again(body, receive)
+        elif scope["method"] == "POST" and path.startswith("/login"):
+            return await self.login(scope, receive, send)
+        elif path == "/" and not visitor:
+            send = welcomed(send)
+        await self.app(scope, receive, send)
+
+    async def login(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See Patience."""
+        host, status = (scope.get("client") or ("",))[0], 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        async with self.patience.turn(host) as first:
+            if not first:
+                return await answer(429, "too many tries; wait a minute")(scope, receive, send)
+            body = await read(receive)
+            if body is None:
+                return await answer(422, UNFIT)(scope, receive, send)
+            await self.app(scope, again(body, receive), sending)
+            self.patience.note(host, status < 400, time.monotonic())
+
+    def sound(self, path: str, body: bytes) -> bool:
+        """Whether a request to run, cancel or reset has the form that Gradio's own page gives it."""
+        try:
+            asked = json.loads(body)
+        except (ValueError, RecursionError):
+            return False
+        if not isinstance(asked, dict) or depth(asked) > DEEPEST + 4:
+            return False
+        if path == "/queue/join":
+            functions, number = self.page.fns, asked.get("fn_index")
+            known = isinstance(number, int) and not isinstance(number, bool) and number in functions
+            session, trigger = asked.get("session_hash"), asked.get("trigger_id")
+            named = isinstance(session, str) and re.fullmatch(r"\w{1,64}", session)
+            trigger = trigger is None or type(trigger) is int and trigger in self.page.blocks
+            return bool(known and named and trigger and functions[number].queue and self.listed(asked))
+        if path.startswith("/call/v2/"):
+            return self.public(path.split("/")[3])
+        if path.startswith("/call/"):
+            return self.public(path.split("/")[2]) and self.listed(asked)
+        return True
+
+    @staticmethod
+    def listed(asked: dict) -> bool:
+        return isinstance(asked.get("data"), list) and not asked.get("batched")
+
+    def public(self, name: str) -> bool:
+        return any(fn.api_name == name and fn.api_visibility == "public" for fn in self.page.fns.values())
+
+    async def upload(self, scope: Scope, receive: Receive, send: Send, visitor: str) -> None:
+        """Notes the paths that /upload answers with; a form that cannot be read is the client's mistake."""
+        parts: list[bytes] = []
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            if message["type"] == "http.response.body":
+                parts.append(message.get("body", b""))
+                if not message.get("more_body"):
+                    try:
+                        found = json.loads(b"".join(parts))
+                    except ValueError:  # a sentence of refusal
+                        found = []
+                    for path in found if isinstance(found, list) else []:
+                        self.page.owners.add(str(path), visitor)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception:
+            if begun:
+                raise
+            await answer(400, "the upload could not be read; try again")(scope, receive, send)
+
+
+def answer(status: int, sentence: str) -> JSONResponse:
+    return JSONResponse({"detail": sentence}, status)
+
+
+def welcomed(send: Send) -> Send:
+    """Gives a new visitor a cookie."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            cookie = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; SameSite=Lax"
+            MutableHeaders(scope=message).append("set-cookie", cookie)
+        await send(message)
+
+    return sending
+
+
+async def read(receive: Receive) -> bytes | None:
+    """The whole body; None where it is too large or cut off."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > LARGEST_BODY:
+            return None
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def again(body: bytes, receive: Receive) -> Receive:
+    """Hands the body on that was read already."""
+    told = False
+
+    async def receiving() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receiving
+
+
+def depth(value) -> int:
+    """How deep lists and dicts are nested; json.loads has made sure that it is not endless."""
+    deepest, level = 0, [value]
+    while level:
+        deepest += 1
+        inner = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
+        level = [part for parts in inner for part in parts]
+    return deepest
+
+
+def used(folder: str) -> int:
+    """Bytes of the files below."""
+    sizes = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                sizes += os.lstat(os.path.join(root, name)).st_size
+            except OSError:
+                pass  # just deleted
+    return sizes
