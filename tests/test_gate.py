@@ -84,9 +84,7 @@ def ask(page, fn, data, event=None, state=None):
     from gradio.events import EventData
 
     request = SimpleNamespace(headers={"cookie": "translate-visit=me"}, session_hash="s")
-    return asyncio.run(
-        page.process_api(fn, data, state=state, request=request, event_data=EventData(None, event))
-    )
+    return page.process_api(fn, data, state=state, request=request, event_data=EventData(None, event))
 
 
 def test_no_handler_gives_or_tells_anything_of_a_file_that_is_not_the_visitors(built, secret, models):
@@ -112,21 +110,23 @@ def test_no_handler_gives_or_tells_anything_of_a_file_that_is_not_the_visitors(b
         "",
         "~/a",
     ]
-    tried = 0
-    for fn in built.fns.values():
-        for place, block in enumerate(fn.inputs):
-            if isinstance(block, gr.State):
-                continue  # the server keeps these; what is sent is not looked at
-            for way in [way for path in paths for way in wrapped(path)]:
-                if isinstance(way, str) and not isinstance(block, FILES):
-                    continue
+    ways, one = [way for path in paths for way in wrapped(path)], wrapped(secret)[1]
+    places = [(fn, place, block) for fn in built.fns.values() for place, block in enumerate(fn.inputs)]
+
+    async def all_of_them():
+        tried = 0
+        for fn, place, block in places:
+            # The server keeps the values of a State; what is sent is not looked at.
+            for way in ways if isinstance(block, FILES) else [one] * (not isinstance(block, gr.State)):
                 data = [None] * len(fn.inputs)
                 data[place] = way
                 with pytest.raises(Refused) as refused:
-                    ask(built, fn, data, {"index": 0, "value": None})
+                    await ask(built, fn, data, {"index": 0, "value": None})
                 assert refused.value.message in (LOST, UNFIT), (fn.api_name, block, way)
                 tried += 1
-    assert tried > 1000 and sum(isinstance(b, FILES) for fn in built.fns.values() for b in fn.inputs) >= 5
+        return tried
+
+    assert asyncio.run(all_of_them()) > 1000 and sum(isinstance(b, FILES) for fn in built.fns.values() for b in fn.inputs) >= 5
 
 
 def test_an_upload_belongs_to_its_visitor(address, visitor, secret):
@@ -197,7 +197,7 @@ VALUES = st.recursive(
 
 
 @settings(
-    max_examples=int(os.environ.get("FUZZ", 100)),
+    max_examples=int(os.environ.get("FUZZ", 60)),
     deadline=None,
     derandomize="FUZZ" not in os.environ,
     database=None,
@@ -214,7 +214,7 @@ def test_wrong_values_give_sentences(built, state, data):
         values = data.draw(st.lists(VALUES, max_size=12) | VALUES)
     selected = st.fixed_dictionaries({"index": VALUES, "value": VALUES})
     with contextlib.suppress(Refused):  # anything else would be a traceback in the log
-        ask(built, fn, values, data.draw(st.none() | VALUES | selected), state)
+        asyncio.run(ask(built, fn, values, data.draw(st.none() | VALUES | selected), state))
 
 
 @pytest.mark.parametrize(
