@@ -73,7 +73,9 @@ def browser():
 @pytest.fixture
 def page(browser, address):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(60_000)  # a busy machine without a GPU renders the canvas slowly
+    page.set_default_timeout(
+        float(os.environ.get("BROWSER_TIMEOUT", 60_000))
+    )  # a busy machine without a GPU renders the canvas slowly
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(address)

@@ -1,6 +1,7 @@
 """translate.machine: what a process settles before it computes."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -33,3 +34,26 @@ def test_accelerate_launch_uses_all_cores(tmp_path):
     assert threads(tmp_path, sys.executable, OMP_NUM_THREADS="1") == 1, "as asked"
     several = dict(ACCELERATE_MIXED_PRECISION="no", WORLD_SIZE="2", OMP_NUM_THREADS="1")
     assert threads(tmp_path, sys.executable, **several) == 1, "the launcher shares the cores out"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+def test_trim_gives_back_what_tune_keeps():
+    script = """
+import psutil, torch
+from translate import machine
+def used():
+    return psutil.Process().memory_info().rss >> 20
+machine.tune()
+before = used()
+large = [torch.ones(1 << 20) for _ in range(100)]
+last = torch.ones(9)
+del large
+kept = used()
+machine.trim()
+print(kept - before, used() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    kept, left = map(int, done.stdout.split())
+    assert kept > 300 and left < 60, "MiB"

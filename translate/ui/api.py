@@ -18,11 +18,12 @@ def endpoints(shelf: Shelf) -> None:
 
     def translated(image, model, direction, size, keep_alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         work = request.session_hash or "", reporter(progress, "Translating")
-        return translate.translate(shelf, model, image, direction, size, keep_alpha is not False, *work).file
+        keep = keep_alpha is not False
+        return str(translate.translate(shelf, model, image, direction, size, keep, *work).file)
 
     def enlarged(image, model, factor, average, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         work = request.session_hash or "", reporter(progress, "Enlarging")
-        return enhance.enhance(shelf, model, image, bool(average), whole(factor), *work).file
+        return str(enhance.enhance(shelf, model, image, bool(average), whole(factor), *work).file)
 
     def drawn(text, model, count, seed, truncation, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         work = request.session_hash or "", reporter(progress, "Drawing")

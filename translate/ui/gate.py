@@ -17,6 +17,7 @@ import typing
 from collections import OrderedDict
 from contextvars import ContextVar
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs
 
 import gradio as gr
 from gradio import components
@@ -42,7 +43,7 @@ API = "/gradio_api"
 OPEN = re.compile(
     r"/|/config/?|/(theme\.css|robots\.txt|favicon\.ico|manifest\.json)|/(assets|static|svelte)/.+|/log(in|out)/?"
     rf"|{API}/(info/?|openapi\.json|app_id/?|user/?|login_check/?|startup-events|theme\.css)"
-    rf"|{API}/(queue/(join|data|status)|call/(v2/)?\w+(/\w+)?|cancel|reset/?|heartbeat/\w+)"
+    rf"|{API}/(queue/(join|data|status)|call/\w+(/\w+)?|cancel|reset/?|heartbeat/[\w-]+)"
     rf"|{API}/(upload|upload_progress|file=.+)"
 )
 LOST = "this file is not on the server any more; give it again"
@@ -279,8 +280,11 @@ class Gate:
         elif scope["method"] == "POST" and path.startswith(API):
             body = await read(receive)
             if body is None or not self.sound(path.removeprefix(API), body):
-                return await answer(422, UNFIT)(scope, receive, send)
+                return await answer(400, UNFIT)(scope, receive, send)
             receive = again(body, receive)
+        elif path == f"{API}/queue/data" or path.startswith(f"{API}/call/") and scope["method"] == "GET":
+            if not self.expected(scope):
+                return await answer(404, "nothing was asked, or the answer was given")(scope, receive, send)
         elif scope["method"] == "POST" and path.startswith("/login"):
             return await self.login(scope, receive, send)
         elif path == "/" and not visitor:
@@ -301,7 +305,7 @@ class Gate:
                 return await answer(429, "too many tries; wait a minute")(scope, receive, send)
             body = await read(receive)
             if body is None:
-                return await answer(422, UNFIT)(scope, receive, send)
+                return await answer(413, UNFIT)(scope, receive, send)
             await self.app(scope, again(body, receive), sending)
             self.patience.note(host, status < 400, time.monotonic())
 
@@ -317,21 +321,38 @@ class Gate:
             functions, number = self.page.fns, asked.get("fn_index")
             known = isinstance(number, int) and not isinstance(number, bool) and number in functions
             session, trigger = asked.get("session_hash"), asked.get("trigger_id")
-            named = isinstance(session, str) and re.fullmatch(r"\w{1,64}", session)
+            named = isinstance(session, str) and re.fullmatch(r"[\w-]{1,64}", session)
             trigger = trigger is None or type(trigger) is int and trigger in self.page.blocks
-            return bool(known and named and trigger and functions[number].queue and self.listed(asked))
-        if path.startswith("/call/v2/"):
-            return self.public(path.split("/")[3])
+            return bool(
+                known
+                and named
+                and trigger
+                and functions[number].queue
+                and self.listed(asked, functions[number])
+            )
         if path.startswith("/call/"):
-            return self.public(path.split("/")[2]) and self.listed(asked)
+            function = self.public(path.split("/")[2])
+            return function is not None and self.listed(asked, function)
         return True
 
     @staticmethod
-    def listed(asked: dict) -> bool:
-        return isinstance(asked.get("data"), list) and not asked.get("batched")
+    def listed(asked: dict, function) -> bool:
+        data = asked.get("data")
+        return isinstance(data, list) and len(data) == len(function.inputs) and not asked.get("batched")
 
-    def public(self, name: str) -> bool:
-        return any(fn.api_name == name and fn.api_visibility == "public" for fn in self.page.fns.values())
+    def public(self, name: str):
+        """The endpoint of this name, or None."""
+        found = (fn for fn in self.page.fns.values() if fn.api_visibility == "public")
+        return next((fn for fn in found if fn.api_name == name), None)
+
+    def expected(self, scope: Scope) -> bool:
+        """Whether a stream of answers is asked for by who has asked something."""
+        queue, parts = self.page._queue, scope["path"].split("/")
+        if parts[2] == "call":
+            pending = queue.pending_event_ids_session.values()
+            return parts[-1] in queue.event_ids_to_events or any(parts[-1] in ids for ids in pending)
+        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+        return session in queue.pending_messages_per_session
 
     async def upload(self, scope: Scope, receive: Receive, send: Send, visitor: str) -> None:
         """Notes the paths that /upload answers with; a form that cannot be read is the client's mistake."""
