@@ -1,11 +1,13 @@
 """Whether a made picture is a copy: the training pictures most like it."""
 
 import hashlib
+import os
 import secrets
 import threading
 import time
 import weakref
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +19,6 @@ import datasets
 from datasets.base import DataError
 from translate.config import UserError
 from translate.inference.pipeline import Pipeline
-from translate.sentences import cache_folder
 from translate.ui.lanes import Lanes, Report
 
 MOST = 4000  # training pictures looked through, evenly from all over the data
@@ -48,6 +49,11 @@ def small(pictures: Tensor) -> Tensor:
     return F.interpolate(pictures.float(), (SIDE, SIDE), mode="area").flatten(1)
 
 
+def kept() -> Path:
+    """Where small copies outlive the page: `$XDG_CACHE_HOME/translate`, or `~/.cache/translate`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "translate"
+
+
 class Nearest:
     """Small copies of a model's training pictures, made in a thread of its own that gives way to jobs.
 
@@ -73,7 +79,7 @@ class Nearest:
             sorted(options.items()),
         ]
         name = hashlib.sha256(repr(about).encode()).hexdigest()[:24]
-        self.file, self.lanes = cache_folder() / f"nearest-{name}.safetensors", lanes
+        self.file, self.lanes = kept() / f"nearest-{name}.safetensors", lanes
         self.done, self.known, self.failure = 0, None, None
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
