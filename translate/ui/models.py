@@ -12,7 +12,7 @@ from translate.inference.catalog import Entry
 from translate.ui.parts import on
 from translate.ui.pictures import thumbnail
 from translate.ui.shelf import Shelf
-from translate.ui.translate import about, is_picture, shown_file, told_card
+from translate.ui.translate import about, preview_of, told_card
 
 POINTS = 300  # of a curve; more are averaged
 ALIVE = 300  # seconds after its last line that a run counts as in progress
@@ -106,8 +106,8 @@ def labelled(entry: Entry):
 # --- the page ---------------------------------------------------------------------------------------------
 
 
-def tab(shelf: Shelf, page: gr.Blocks) -> None:
-    """Build the tab inside `page`."""
+def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
+    """Build the tab inside `opened`; nothing is read or sent while one of the others is looked at."""
     with gr.Row(elem_id="models-head"):
         found = gr.Markdown(elem_id="models-found")
         again = gr.Button("↻", elem_id="models-refresh", scale=0, min_width=52)
@@ -139,7 +139,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
                 height=320,
             )
             card = gr.Markdown(elem_id="models-card")
-    timer = gr.Timer(LOOK)
+    timer = gr.Timer(LOOK, active=False)
 
     def look(name: str | None):
         """The folders; the first of them is shown until one is chosen."""
@@ -172,7 +172,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         drawn = (
             gr.update(value=log.curves(), visible=True) if len(log.lines) > 1 else gr.update(visible=False)
         )
-        picture = gr.update(value=shown_file(entry.preview), visible=is_picture(entry.preview))
+        picture = gr.update(value=preview_of(entry), visible=entry.preview is not None)
         return [now, f"## {entry.name}\n\n{facts}", line, picture, drawn, told_card(entry)]
 
     def select(event: gr.SelectData):
@@ -180,8 +180,10 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         return entries[event.index].name if event.index < len(entries) else None
 
     parts = [seen, title, status, preview, plot, card]
-    looked = on([page.load, again.click], look, chosen, [gallery, found, chosen])
+    looked = on([opened.select, again.click], look, chosen, [gallery, found, chosen])
     on(looked.then, show, chosen, parts)
     picked = on(gallery.select, select, None, chosen)
     on(picked.then, show, chosen, parts)
+    on(opened.select, lambda: gr.Timer(active=True), None, timer)
+    on([other.select for other in others], lambda: gr.Timer(active=False), None, timer)
     on(timer.tick, show, [chosen, seen], parts)

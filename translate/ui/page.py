@@ -114,16 +114,18 @@ def build(shelf: Shelf) -> Page:
         gr.Markdown(
             "# Translate\nPictures from pictures and from words, with models trained here.", elem_id="head"
         )
-        with gr.Tab("Translate"):
-            translate.tab(shelf, page)
-        with gr.Tab("Caption"):
-            caption.tab(shelf, page)
-        with gr.Tab("Enhance"):
-            enhance.tab(shelf, page)
-        with gr.Tab("Several pictures"):
-            several.tab(shelf, page)
-        with gr.Tab("Models"):
-            models.tab(shelf, page)
+        tabs = []
+        for name, part in (
+            ("Translate", translate),
+            ("Caption", caption),
+            ("Enhance", enhance),
+            ("Several pictures", several),
+        ):
+            with gr.Tab(name) as tab:
+                part.tab(shelf, page)
+            tabs.append(tab)
+        with gr.Tab("Models") as tab:
+            models.tab(shelf, tab, tabs)
         api.endpoints(shelf)
     return page.queue(max_size=WAITING, api_open=False)
 

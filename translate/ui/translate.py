@@ -266,7 +266,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             direction: gr.update(choices=ways, value=ways[0][1], visible=len(ways) > 1),
             size: gr.update(choices=sizes, value=AUTO),
             examples: gr.update(value=thumbnails(entry.examples), visible=bool(entry.examples)),
-            preview: gr.update(value=shown_file(entry.preview), visible=is_picture(entry.preview)),
+            preview: gr.update(value=preview_of(entry), visible=entry.preview is not None),
             card: told_card(entry),
         }
 
@@ -351,16 +351,9 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     on(page.load, refresh, model, model)
 
 
-def is_picture(source: str | Path | None) -> bool:
-    try:
-        return source is not None and images.decode(source) is not None
-    except UserError:
-        return False
-
-
-def shown_file(path: Path | None) -> Image.Image | None:
-    """As an image, so that the folder need not be open to the browser; None for a damaged one."""
-    return images.to_image(images.decode(path).tensor) if is_picture(path) else None
+def preview_of(entry: Entry) -> str | None:
+    """A file of a size for the screen, so that the model's folder need not be open to the browser."""
+    return thumbnail(entry.preview, 1200) if entry.preview else None
 
 
 def thumbnails(paths: list[Path]) -> list[str]:
