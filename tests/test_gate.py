@@ -88,7 +88,7 @@ def ask(page, fn, data, event=None, state=None):
 
 def test_no_handler_gives_or_tells_anything_of_a_file_that_is_not_the_visitors(built, secret, models):
     """Every handler of the page's own configuration, every way to write a path; the answers are all alike."""
-    from translate.ui.gate import LOST, UNFIT, Refused
+    from translate.ui.values import LOST, UNFIT, Refused
 
     folder = Path(os.environ["GRADIO_TEMP_DIR"]) / "0123"
     folder.mkdir(parents=True)
@@ -207,7 +207,7 @@ VALUES = st.recursive(
 @given(data=st.data())
 def test_wrong_values_give_sentences(built, state, data):
     """FUZZ=20000 pytest tests/test_gate.py -k wrong_values: as many different ones."""
-    from translate.ui.gate import Refused
+    from translate.ui.values import Refused
 
     fn = data.draw(st.sampled_from(list(built.fns.values())))
     values = [data.draw(VALUES) for _ in fn.inputs]

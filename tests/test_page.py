@@ -246,3 +246,44 @@ def test_models_without_a_palette_have_no_board(shelf):
 
     assert rectangles.palette(shelf.entry("sketch")) == [] and drawing.drawable(shelf.entry("sketch"))
     assert drawing.drawable(shelf.entry("labels"))
+
+
+BROKEN = {
+    "damaged": ("{", "its config.json is missing, damaged or of another kind"),
+    "a-list": ("[1]", "of another kind"),
+    "odd": ('{"task": "cyclegan", "config": 3}', "of another kind"),
+    "odd-size": ('{"task": "cyclegan", "config": {"size": "x"}}', "of another kind"),
+    "newer": ('{"task": "unheard-of", "config": {}, "info": {}}', "'unheard-of' is not known here"),
+    "half": ('{"task": "cyclegan", "config": {}, "info": {}}', "no weights.safetensors: half copied"),
+}
+
+
+def test_folders_that_cannot_be_used_are_told_in_a_sentence_and_the_others_work(
+    models, tmp_path, monkeypatch
+):
+    from translate.inference.catalog import trouble
+    from translate.ui.page import build
+    from translate.ui.shelf import Shelf
+    from translate.ui.translate import choices, translate
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    root = tmp_path / "models"
+    shutil.copytree(models / "both-ways", root / "whole")
+    shutil.copytree(models / "both-ways", root / "cut")
+    weights = root / "cut" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    for name, (text, _) in BROKEN.items():
+        (root / name).mkdir()
+        (root / name / "config.json").write_text(text)
+        if name == "newer":
+            (root / name / "weights.safetensors").write_bytes(b"")
+    shelf = Shelf([root])
+    assert build(shelf) and {name for _, name in choices(shelf)} == {"whole", "cut"}
+    assert {entry.name for entry in shelf.everything()} == {"whole", "cut", *BROKEN}
+    for name, (_, told) in BROKEN.items():
+        assert told in trouble(root / name)
+        with pytest.raises(UserError, match="there is no model"):
+            translate(shelf, name, str(photo(tmp_path / "a.jpg")))
+    with pytest.raises(UserError, match="weights.safetensors cannot be read"):
+        translate(shelf, "cut", str(tmp_path / "a.jpg"))
+    assert translate(shelf, "whole", str(tmp_path / "a.jpg")).file.exists() and trouble(root / "whole") == ""

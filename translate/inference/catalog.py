@@ -1,5 +1,6 @@
 """Which models there are: the folders of `pretrained/` and `runs/`, read without importing torch."""
 
+import functools
 import json
 import re
 from dataclasses import dataclass, field
@@ -81,6 +82,48 @@ class Entry:
         return sorted(found)
 
 
+@functools.lru_cache(1024)
+def _facts(path: Path, changed: int) -> dict | None:
+    """A config.json, read once for every change; None where it is damaged or holds something else."""
+    try:
+        facts = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    config, info = (facts.get(key, {}) for key in ("config", "info")) if isinstance(facts, dict) else ("", "")
+    if not isinstance(config, dict) or not isinstance(info, dict):
+        return None
+    kinds = {"names": dict, "classes": list, "captions": list, "channels": dict}
+    size, steps = config.get("size"), facts.get("steps", 0)
+    whole = isinstance(size, int | None) and isinstance(steps, int)
+    lists = all(isinstance(info.get(key, kind()), kind) for key, kind in kinds.items())
+    return facts if whole and lists else None
+
+
+def facts_of(folder: Path) -> dict | None:
+    """The folder's config.json; None where there is none that can be used."""
+    path = folder / "config.json"
+    try:
+        return _facts(path, path.stat().st_mtime_ns)
+    except OSError:
+        return None
+
+
+def trouble(folder: Path) -> str:
+    """Why a folder is no model that can be used here, as the end of a sentence; empty where it is one."""
+    from translate.task import find
+
+    facts = facts_of(folder)
+    if facts is None:
+        return "its config.json is missing, damaged or of another kind; copy the folder again"
+    try:
+        find(str(facts.get("task")))
+    except UserError:
+        return f"its method {str(facts.get('task'))[:40]!r} is not known here; it needs a newer Translate"
+    if not (folder / "weights.safetensors").exists():
+        return "it has no weights.safetensors: half copied, or nothing was saved yet"
+    return ""
+
+
 def entries(folders: list[Path] | None = None) -> list[Entry]:
     """The usable model folders below `folders` (default `roots()`); of two of one name the first counts."""
     found: dict[str, Entry] = {}
@@ -89,11 +132,8 @@ def entries(folders: list[Path] | None = None) -> list[Entry]:
             folder = path.parent
             if folder.name in found or not (folder / "weights.safetensors").exists():
                 continue
-            try:
-                facts = json.loads(path.read_text())
-            except (OSError, ValueError):
-                continue  # a run that is just writing it; `locate` and read_model say what is wrong with it
-            if isinstance(facts, dict):
+            facts = facts_of(folder)  # None, too, while a run is just writing it; see `trouble`
+            if facts is not None:
                 found[folder.name] = Entry(folder.name, folder, facts)
     return list(found.values())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 from PIL import Image
 
-from translate.inference.catalog import Entry
+from translate.inference.catalog import Entry, trouble
 from translate.ui.parts import on
 from translate.ui.pictures import thumbnail
 from translate.ui.shelf import Shelf
@@ -166,9 +166,9 @@ def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
         line = log.status(planned(entry), time.time())
         if before == (now := state_of(entry)):
             return [gr.skip(), gr.skip(), line, gr.skip(), gr.skip(), gr.skip()]
-        facts = (
-            "No model saved yet." if not entry.facts else about(entry) if shelf.takes(entry) else entry.method
-        )
+        wrong = trouble(entry.folder) if not log.lines or entry.facts else ""
+        facts = about(entry) if entry.facts and shelf.takes(entry) else "No model saved yet."
+        facts = f"This folder cannot be used: {wrong}." if wrong else facts
         drawn = (
             gr.update(value=log.curves(), visible=True) if len(log.lines) > 1 else gr.update(visible=False)
         )

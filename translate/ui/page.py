@@ -11,9 +11,10 @@ from starlette.middleware import Middleware
 
 from translate.config import UserError
 from translate.ui import api, caption, enhance, models, several, translate
-from translate.ui.gate import Gate, Page
+from translate.ui.gate import Gate
 from translate.ui.parts import THREADS
 from translate.ui.shelf import MAX_PIXELS, Shelf
+from translate.ui.values import Page
 
 UPLOAD_LIMIT = "64mb"
 WAITING = 1000  # events in the queue, of which most are answered at once; `lanes` limits jobs

@@ -38,11 +38,12 @@ class Shelf:
         return [entry for entry in self.entries() if find(entry.task).data == "lowres"]
 
     def everything(self) -> list[Entry]:
-        """Those, models of other kinds, and runs that have not saved a model yet; the newest run first."""
+        """Those, models of other kinds, folders that cannot be used, runs that have not saved a model yet;
+        the newest run first."""
         found = {entry.name: entry for entry in entries(self.folders)}
         for root in roots() if self.folders is None else self.folders:
-            for log in root.glob("*/logs.jsonl"):
-                found.setdefault(log.parent.name, Entry(log.parent.name, log.parent, {}))
+            for path in [*root.glob("*/logs.jsonl"), *root.glob("*/config.json")]:
+                found.setdefault(path.parent.name, Entry(path.parent.name, path.parent, {}))
 
         def age(entry: Entry) -> float:
             log = entry.folder / "logs.jsonl"
