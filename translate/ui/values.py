@@ -1,6 +1,6 @@
 """What reaches handlers: files are the visitor's own, numbers are numbers, text is text.
 
-`Page` judges every value by the kind of its control, from the page's own configuration: a handler added tomorrow
+`Page` judges every value by the kind of its control, as the page's configuration has it: what is added later
 is covered without a line here. See gate.py for routes and requests.
 """
 
