@@ -24,7 +24,7 @@ class Visitor:
         """What a browser asks for when the page opens; the answers change the components."""
         for handler in self.handlers:
             if any(event == "load" for _, event in handler["targets"]):
-                done = self.run(handler, self.values(handler))
+                done = self.run(handler, self.values(handler), trigger_id=0, event_data=None)
                 assert done["success"], done
                 for number, value in zip(handler["outputs"], done["output"]["data"], strict=True):
                     update = isinstance(value, dict) and value.get("__type__") == "update"
