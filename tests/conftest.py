@@ -118,4 +118,5 @@ def shelf(models, tmp_path, monkeypatch):
     from translate.ui.shelf import Shelf
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return Shelf([models])

@@ -79,6 +79,7 @@ def page(browser, address):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(address)
+    page.get_by_role("tab", name="Translate", exact=True).click()
     page.wait_for_selector("#image-panel >> visible=true")
     yield page
     page.close()

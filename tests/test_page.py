@@ -287,3 +287,22 @@ def test_folders_that_cannot_be_used_are_told_in_a_sentence_and_the_others_work(
     with pytest.raises(UserError, match="weights.safetensors cannot be read"):
         translate(shelf, "cut", str(tmp_path / "a.jpg"))
     assert translate(shelf, "whole", str(tmp_path / "a.jpg")).file.exists() and trouble(root / "whole") == ""
+
+
+def test_the_wall_shows_what_models_made_and_leads_to_them(shelf, models):
+    from types import SimpleNamespace
+
+    from translate.ui import wall
+    from translate.ui.pictures import folder
+
+    assert wall.filled("Pictures", shelf.translators()) == "", "nothing is ready yet"
+    wall.paint(shelf, folder())
+    shown = wall.filled("Pictures", shelf.translators())
+    assert shown.count("<button") == 2 and shown.count("<img") == 4 and 'data-model="sketch"' in shown
+    files = list((folder() / wall.SHOWN).glob("*.webp"))
+    assert len(files) == 4 and all(max(Image.open(file).size) <= 2 * wall.SIDE for file in files)
+    event = SimpleNamespace(_data={"model": "sketch", "example": 1})
+    assert wall.asked(event, shelf).given == models / "sketch" / "examples" / "1.png"
+    for data in ({"model": "../sketch", "example": 1}, {"model": "sketch", "example": 99}, {}, None):
+        with pytest.raises(UserError, match="not there any more"):
+            wall.asked(SimpleNamespace(_data=data), shelf)

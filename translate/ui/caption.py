@@ -11,12 +11,13 @@ from pathlib import Path
 import gradio as gr
 from PIL import Image
 
-from datasets.birds import PALETTE, attributes_in
+from datasets.attributes import attributes_of
 from translate.config import UserError
 from translate.inference import images
 from translate.inference.catalog import Entry
 from translate.inference.images import Picture
 from translate.reading import LONGEST, Reading
+from translate.ui import wall
 from translate.ui.lanes import Report
 from translate.ui.nearest import nearest, prepared
 from translate.ui.parts import Hint, line, on, reporter, stopper
@@ -132,12 +133,10 @@ def whole(value: float | None, what: str, least: int, most: int) -> int:
 def chips(entry: Entry, caption: str, reading: Reading) -> str:
     """What was understood, as HTML: attributes of drawn birds, else words; and the words not known."""
     shown = []
-    if entry.facts.get("info", {}).get("name") == "birds":
-        for name, value in attributes_in(caption).items():
-            colour = PALETTE.get(value)
-            dot = f'<i style="background: rgb{tuple(map(int, colour))}"></i>' if colour is not None else ""
-            shown.append(f"<span>{dot}{html.escape(name.replace('_', ' '))}: {html.escape(value)}</span>")
-    else:
+    for what, value, colour in attributes_of(str(entry.facts.get("info", {}).get("name")), caption):
+        dot = f'<i style="background: rgb{colour}"></i>' if colour else ""
+        shown.append(f"<span>{dot}{html.escape(what)}: {html.escape(value)}</span>")
+    if not shown:
         words = dict.fromkeys(word for word in reading.known if word.lower() not in DULL and word.isalnum())
         shown = [f"<span>{html.escape(word)}</span>" for word in words]
     shown += [
@@ -150,8 +149,8 @@ def chips(entry: Entry, caption: str, reading: Reading) -> str:
 # --- the page ---------------------------------------------------------------------------------------------
 
 
-def tab(shelf: Shelf, page: gr.Blocks) -> None:
-    """Build the tab inside `page`."""
+def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> None:
+    """Build the tab inside `page`; a click on a card of `start` leads here."""
     nothing = gr.Markdown(elem_id="caption-nothing", visible=False)
     with gr.Row(elem_id="caption-panel", equal_height=False) as panel:
         with gr.Column(min_width=320):
@@ -262,6 +261,13 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     compared = [model, caption, seed, truncation, which]
     on(look.click, compare, compared, [near, near_note], look_said, work=True, show_progress_on=near)
     on(gallery.select, picked, None, which)
+
+    def enter(event: gr.EventData):
+        card = wall.asked(event, shelf)
+        return gr.Tabs(selected="caption"), card.entry.name, card.words
+
+    entered = on(start.click, enter, None, [show_tab, model, caption], said)
+    on(entered.then, run, inputs, outputs, said, work=True, show_progress_on=gallery)
     on(cancel.click, stopper(shelf), None, None)
 
 

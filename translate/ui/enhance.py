@@ -13,8 +13,9 @@ from translate.config import UserError
 from translate.inference import images
 from translate.inference.catalog import Entry
 from translate.inference.images import Picture
+from translate.ui import wall
 from translate.ui.lanes import GUESS, Report
-from translate.ui.parts import Hint, line, on, reporter, stopper
+from translate.ui.parts import File, Hint, line, on, reporter, stopper
 from translate.ui.pictures import Unreadable, lay, opened, pixels, showable, write
 from translate.ui.shelf import Shelf
 from translate.ui.translate import Made, counted, thumbnails, told
@@ -138,17 +139,15 @@ def opaque(tensor: torch.Tensor) -> Image.Image:
 # --- the page ---------------------------------------------------------------------------------------------
 
 
-def tab(shelf: Shelf, page: gr.Blocks) -> None:
-    """Build the tab inside `page`."""
+def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> None:
+    """Build the tab inside `page`; a click on a card of `start` leads here."""
     nothing = gr.Markdown(elem_id="enhance-nothing", visible=False)
     with gr.Row(elem_id="enhance-panel", equal_height=False) as panel:
         with gr.Column(min_width=320):
-            source = gr.Image(
+            source = File(
                 label="Picture", elem_id="enhance-input", sources=["upload", "clipboard", "webcam"],
                 height=360, type="filepath", image_mode=None, buttons=["fullscreen"],
             )  # fmt: skip
-            # The file untouched: `images.decode` alone judges it.
-            source.preprocess = lambda payload: payload.path if payload else None
             examples = gr.Gallery(
                 show_label=False, elem_id="enhance-examples", elem_classes="examples", height="auto",
                 allow_preview=False, container=False, object_fit="contain", interactive=False, buttons=[],
@@ -230,3 +229,13 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     told_ahead = telling(on(examples.select, example, model, source, said).then)
     on(told_ahead.then, run, given, outputs, said, **enlarging)
     on(cancel.click, stopper(shelf), None, None)
+
+    def enter(event: gr.EventData):
+        card = wall.asked(event, shelf)
+        does, path = scale(card.entry), card.given
+        known = looks(shelf, does)
+        laid = str(lay(path.name, path.read_bytes()))
+        return gr.Tabs(selected="enhance"), does, gr.update(choices=known, value=card.entry.name), laid
+
+    entered = telling(on(start.click, enter, None, [show_tab, factor, model, source], said).then)
+    on(entered.then, run, given, outputs, said, **enlarging)

@@ -93,14 +93,15 @@ class Lanes:
         amount: float = 0.0,
         report: Report | None = None,
         guess: float = GUESS,
+        long: bool = False,
     ) -> Iterator[Job]:
         """Inside, this thread computes and no other job does.
 
         kind, amount: of the work, e.g. a model and pixels; how long a unit takes is learned. Raises Stopped
-        where the session asks for it, UserError where too many wait.
+        where the session asks for it, UserError where too many wait. long: others go first in any case.
         """
         expected = self.rates.get(kind, guess) * amount
-        job = Job(session, expected, report, long=expected > SHORT)
+        job = Job(session, expected, report, long=long or expected > SHORT)
         self._begin(job)
         try:
             yield job

@@ -10,9 +10,10 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from translate.config import UserError
-from translate.ui import api, caption, enhance, models, several, translate
+from translate.ui import api, caption, enhance, models, several, translate, wall
 from translate.ui.gate import Gate
-from translate.ui.parts import THREADS
+from translate.ui.parts import THREADS, on
+from translate.ui.pictures import folder as page_folder
 from translate.ui.shelf import MAX_PIXELS, Shelf
 from translate.ui.values import Page
 
@@ -115,18 +116,28 @@ def build(shelf: Shelf) -> Page:
         gr.Markdown(
             "# Translate\nPictures from pictures and from words, with models trained here.", elem_id="head"
         )
-        tabs = []
-        for name, part in (
-            ("Translate", translate),
-            ("Caption", caption),
-            ("Enhance", enhance),
-            ("Several pictures", several),
-        ):
-            with gr.Tab(name) as tab:
-                part.tab(shelf, page)
-            tabs.append(tab)
-        with gr.Tab("Models") as tab:
-            models.tab(shelf, tab, tabs)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Start", id="start") as first:
+                start = [wall.section(f"wall-{name}") for name in ("translate", "caption", "enhance")]
+            with gr.Tab("Translate", id="translate") as second:
+                translate.tab(shelf, page, start[0], tabs)
+            with gr.Tab("Caption", id="caption") as third:
+                caption.tab(shelf, page, start[1], tabs)
+            with gr.Tab("Enhance", id="enhance") as fourth:
+                enhance.tab(shelf, page, start[2], tabs)
+            with gr.Tab("Several pictures", id="several") as fifth:
+                several.tab(shelf, page)
+            with gr.Tab("Models", id="models") as sixth:
+                models.tab(shelf, sixth, [first, second, third, fourth, fifth])
+
+        def fill():
+            return (
+                wall.filled("Pictures into pictures", shelf.translators()),
+                wall.filled("Words into pictures", shelf.drawers()),
+                wall.filled("Small into large", shelf.enlargers()),
+            )
+
+        on([page.load, first.select], fill, None, start)
         api.endpoints(shelf)
     return page.queue(max_size=WAITING, api_open=False)
 
@@ -147,7 +158,8 @@ def serve(
         raise UserError(f"--models {folder} is no folder")
     with tempfile.TemporaryDirectory(prefix="translate-") as temporary:
         os.environ["GRADIO_TEMP_DIR"] = temporary  # uploads and results; nothing else is written
-        page = build(Shelf([folder] if folder else None, max_pixels))
+        shelf = Shelf([folder] if folder else None, max_pixels)
+        page = build(shelf)
         try:
             _, local, public = page.launch(
                 server_name=host,
@@ -169,6 +181,7 @@ def serve(
         except OSError as error:
             taken = f"port {port} is taken or not allowed; choose another --port" if port else str(error)
             raise UserError(f"cannot listen on {host}: {taken}") from None
+        wall.painted_in_background(shelf, page_folder())
         where = local + (f" and {public}" if public else "")
         print(f"Translate is open at {where} (Ctrl-C closes it)", flush=True)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is deleted then, too

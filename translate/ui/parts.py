@@ -75,10 +75,16 @@ def on(
     return events(answered, inputs, shown or None, **options)
 
 
-def raw(image: gr.Image) -> gr.Image:
-    """Hands the file on untouched: `images.decode` alone judges it, with a sentence, and 16 bits survive."""
-    image.preprocess = lambda payload: payload.path if payload else None
-    return image
+class File(gr.Image):
+    """A picture as the file that was given: `images.decode` alone judges it, and 16 bits survive.
+
+    A class of its own, because Gradio builds a control anew from its class when a handler changes it.
+    """
+
+    is_template = True  # to browsers it is a gr.Image
+
+    def preprocess(self, payload):
+        return payload.path if payload else None
 
 
 def reporter(progress: gr.Progress, what: str) -> Report:

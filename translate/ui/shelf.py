@@ -15,6 +15,12 @@ USABLE = [{"image"}, {"noise"}, {"noise", "label"}, {"text", "noise"}]  # what m
 MAX_PIXELS = 40_000_000  # of a picture that is given
 
 
+def title(entry: Entry) -> str:
+    """config.json's `title`, "Photo to Monet"; else the folder's name."""
+    told = entry.facts.get("title")
+    return told.strip()[:60] if isinstance(told, str) and told.strip() else entry.name
+
+
 class Shelf:
     """Looks the folders up anew at every question, so a run that has just saved its first model is there."""
 
@@ -36,6 +42,11 @@ class Shelf:
     def enlargers(self) -> list[Entry]:
         """Those that tab Enhance offers."""
         return [entry for entry in self.entries() if find(entry.task).data == "lowres"]
+
+    def translators(self) -> list[Entry]:
+        """Those that tab Translate offers, and no other tab."""
+        elsewhere = {entry.name for entry in [*self.enlargers(), *self.drawers()]}
+        return [entry for entry in self.entries() if entry.name not in elsewhere]
 
     def everything(self) -> list[Entry]:
         """Those, models of other kinds, folders that cannot be used, runs that have not saved a model yet;

@@ -16,11 +16,11 @@ from translate.inference import images
 from translate.inference.catalog import HERE, Entry
 from translate.inference.images import Picture
 from translate.task import find
-from translate.ui import drawing, rectangles
+from translate.ui import drawing, rectangles, wall
 from translate.ui.lanes import Job, Report
-from translate.ui.parts import Hint, line, on, reporter, stopper
+from translate.ui.parts import File, Hint, line, on, reporter, stopper
 from translate.ui.pictures import Unreadable, lay, opened, pixels, showable, small, thumbnail, write
-from translate.ui.shelf import Shelf
+from translate.ui.shelf import Shelf, title
 
 AUTO, FULL, TRAINED = "auto", "full", "trained"
 UPLOAD, DRAW = "Upload", "Draw"
@@ -154,17 +154,16 @@ def choices(shelf: Shelf) -> list[tuple[str, str]]:
     def is_own(entry: Entry) -> bool:
         return shelf.folders is None and entry.folder.parent != HERE / "pretrained"
 
-    elsewhere = {entry.name for entry in [*shelf.enlargers(), *shelf.drawers()]}  # they have their own tabs
-    found = [entry for entry in shelf.entries() if entry.name not in elsewhere]
+    found = shelf.translators()
     found.sort(key=lambda entry: entry.domains[:1] != ["photo"])  # first what people have at hand
-    return [(entry.name + " (your run)" * is_own(entry), entry.name) for entry in found]
+    return [(title(entry) + " (your run)" * is_own(entry), entry.name) for entry in found]
 
 
 # --- the page ---------------------------------------------------------------------------------------------
 
 
-def tab(shelf: Shelf, page: gr.Blocks) -> None:
-    """Build the tab inside `page`."""
+def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> None:
+    """Build the tab inside `page`; a click on a card of `start` leads here."""
     with gr.Row(elem_id="chooser"):
         model = gr.Dropdown(label="Model", elem_id="model", scale=4, interactive=True, filterable=True)
         again = gr.Button("↻", elem_id="refresh", scale=0, min_width=52)
@@ -184,12 +183,10 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             with gr.Column(
                 elem_id="upload"
             ) as upload:  # its own: a changed gr.Image would forget `preprocess`
-                source = gr.Image(
+                source = File(
                     label="Picture", elem_id="input", sources=["upload", "clipboard", "webcam"], height=420,
                     type="filepath", image_mode=None, buttons=["fullscreen"],
                 )  # fmt: skip
-            # The file untouched: `images.decode` alone judges it, with a sentence, and 16 bits survive.
-            source.preprocess = lambda payload: payload.path if payload else None
             direction = gr.Radio(label="Direction", elem_id="direction", visible=False)
             examples = gr.Gallery(
                 show_label=False, elem_id="examples", elem_classes="examples", height="auto",
@@ -239,8 +236,8 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         )
         card = gr.Markdown(elem_id="card")
 
-    def show(name: str | None):
-        """Everything that depends on the chosen model."""
+    def show(name: str | None, brought: bool | None = False):
+        """Everything that depends on the chosen model. brought: a picture comes with it, see `enter`."""
         entry = next((entry for entry in shelf.entries() if entry.name == name), None)
         clear = {
             result: None, slider: None, note: "", download: gr.update(value=None, interactive=False),
@@ -250,10 +247,12 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             message = "There is no model yet. Train one, for example with `python train.py --task cyclegan`."
             hidden = dict.fromkeys([image_panel, noise_panel, details], gr.update(visible=False))
             return {**clear, **hidden, about_line: message}
-        takes, ways, labels = shelf.takes(entry), directions(entry), bool(rectangles.palette(entry))
+        takes, ways = shelf.takes(entry), directions(entry)
+        labels = bool(rectangles.palette(entry)) and not brought
         sizes = [("Automatic", AUTO), ("Full size", FULL), (f"{entry.size} px, as trained", TRAINED)]
         return {
             **clear,
+            arrived: False,
             image_panel: gr.update(visible="image" in takes),
             noise_panel: gr.update(visible="image" not in takes),
             label: gr.update(choices=classes(entry), value=EVERY, visible="label" in takes),
@@ -269,6 +268,8 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             preview: gr.update(value=preview_of(entry), visible=entry.preview is not None),
             card: told_card(entry),
         }
+
+    arrived = gr.State(False)
 
     def refresh(name: str | None):
         """The list anew, keeping the choice where it is still there."""
@@ -329,7 +330,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
 
     on(compare.input, beside, compare, [result, slider])
     on(again.click, refresh, model, model)
-    changed = on(model.change, show, model, panel, said)
+    changed = on(model.change, show, [model, arrived], [*panel, arrived], said)
     translating(changed.then)
     translating([go.click, direction.input])
     chosen = on(way_in.input, choose_way, [way_in, model], [upload, canvas, board])
@@ -349,6 +350,21 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     on(following.then, draw, show_progress_on=grid, **drawn)
     on(cancel.click, stopper(shelf), None, None)
     on(page.load, refresh, model, model)
+
+    def enter(event: gr.EventData):
+        card = wall.asked(event, shelf)
+        laid = str(lay(card.given.name, card.given.read_bytes()))
+        shown = {way_in: UPLOAD, **choose_way(UPLOAD, card.entry.name)}
+        return {
+            show_tab: gr.Tabs(selected="translate"),
+            model: card.entry.name,
+            source: laid,
+            arrived: True,
+            **shown,
+        }
+
+    entering = [show_tab, model, source, arrived, way_in, upload, canvas, board]
+    translating(on(start.click, enter, None, entering, said).then)
 
 
 def preview_of(entry: Entry) -> str | None:

@@ -22,6 +22,7 @@ DEEPEST = 16  # levels of one value
 MOST_FILES = 1000  # in one value
 LARGEST_NUMBER = 2**53  # beyond it a browser's numbers have gaps
 OWNED = 200_000  # files whose owners are remembered, the newest
+SHOWN = "shown"  # the folder inside the page's folder whose pictures everybody may see
 LOST = "this file is not on the server any more; give it again"
 UNFIT = "what was sent does not fit this page; reload it"
 VISITOR: ContextVar[str] = ContextVar("visitor", default="")
@@ -70,7 +71,7 @@ class Owners:
         if not os.path.normpath(path).startswith(inside):
             return False
         real = os.path.realpath(path)
-        own = visitor in self.known.get(real, ())
+        own = visitor in self.known.get(real, ()) or real.startswith(inside + SHOWN + os.sep)
         return own and real.startswith(inside) and os.path.isfile(real)
 
 
@@ -88,7 +89,10 @@ class Page(gr.Blocks):
         inputs = [
             fit(block, value, self.owners) for block, value in zip(block_fn.inputs, inputs, strict=True)
         ]
-        if selects(block_fn.fn) and not selection(event_data):
+        asked = {hint for hint in typing.get_type_hints(block_fn.fn).values() if isinstance(hint, type)}
+        if gr.SelectData in asked and not selection(event_data):
+            raise Refused(UNFIT)
+        if gr.EventData in asked and not plain(event_data):
             raise Refused(UNFIT)
         made = await super().process_api(
             block_fn, inputs, state=state, request=request, event_data=event_data, **more
@@ -175,14 +179,17 @@ def paths(value) -> typing.Iterator[str]:
             yield from paths(part)
 
 
-def selects(handler) -> bool:
-    """Whether a handler asks which item of a list was clicked."""
-    return gr.SelectData in typing.get_type_hints(handler).values()
-
-
 def selection(event_data) -> bool:
     found = getattr(event_data, "_data", None)
     if not isinstance(found, dict) or not {"index", "value"} <= found.keys():
         return False
     index = found["index"]
     return isinstance(index, int) and not isinstance(index, bool) and 0 <= index < LARGEST_NUMBER
+
+
+def plain(event_data) -> bool:
+    """Whether an event of our own brings a few words and numbers."""
+    found = getattr(event_data, "_data", None)
+    if not isinstance(found, dict) or len(found) > 8:
+        return False
+    return all(isinstance(v, str) and len(v) <= 200 or is_number(v) for v in found.values())

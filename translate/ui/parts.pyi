@@ -1,0 +1,105 @@
+"""What the tabs are made of: events, lines for sentences, jobs with progress and cancel, results."""
+
+import functools
+import html
+from collections.abc import Callable, Sequence
+
+import gradio as gr
+
+from translate.config import UserError
+from translate.ui.lanes import Report, Stopped
+from translate.ui.shelf import Shelf
+
+# Every handler goes through the queue: what answers at once in one lane, what computes in another. The second
+# is wide because jobs wait in `lanes`, which knows how long they are.
+QUICK = dict(concurrency_id="quick", concurrency_limit=16, show_progress="hidden", api_visibility="private")
+WORK = dict(concurrency_id="work", concurrency_limit=40, api_visibility="private")
+THREADS = 64  # for both
+
+class Hint(UserError):
+    """What to do next: no mistake was made."""
+
+def line(name: str) -> gr.HTML:
+    """Where sentences about the controls above appear."""
+    return gr.HTML(elem_id=name, elem_classes="line", padding=False)
+
+def problem(sentence: str) -> str:
+    return f'<p class="problem" role="alert">{html.escape(sentence)}</p>'
+
+def remark(sentence: str) -> str:
+    return f'<p class="remark" role="status">{html.escape(sentence)}</p>' if sentence else ""
+
+def on(
+    events,
+    handler: Callable,
+    inputs,
+    outputs,
+    line: gr.HTML | None = None,
+    *,
+    work: bool = False,
+    failed: Callable[[UserError], dict] | None = None,
+    **settings,
+):
+    """Tie a handler to events; its UserErrors appear in `line`, which is emptied when it succeeds.
+
+    handler: returns a dict of outputs, or their values in order. failed: of an error, what outputs show then,
+    instead of what they did. Returns what `.then` can follow; it follows failures, too.
+    """
+    outputs = list(outputs) if isinstance(outputs, Sequence) else [outputs] if outputs is not None else []
+    shown = [*outputs, *([line] if line is not None else [])]
+
+    @functools.wraps(handler)
+    def answered(*values, **more):
+        try:
+            made = handler(*values, **more)
+        except UserError as error:
+            if line is None:
+                raise
+            calm = isinstance(error, Stopped | Hint)
+            shown = failed(error) if failed else {}
+            return {**shown, line: remark(str(error)) if calm else problem(str(error))}
+        if not outputs:
+            return None if line is None else {line: ""}
+        if not isinstance(made, dict):
+            made = dict(zip(outputs, [made] if len(outputs) == 1 else made, strict=True))
+        return made if line is None else {line: "", **made}
+
+    options = dict(WORK if work else QUICK) | settings
+    if isinstance(events, Sequence):
+        return gr.on([*events], answered, inputs, shown or None, **options)
+    return events(answered, inputs, shown or None, **options)
+
+class File(gr.Image):
+    """A picture as the file that was given: `images.decode` alone judges it, and 16 bits survive.
+
+    A class of its own, because Gradio builds a control anew from its class when a handler changes it.
+    """
+
+    is_template = True  # to browsers it is a gr.Image
+
+    def preprocess(self, payload):
+        return payload.path if payload else None
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
+    from gradio.blocks import Block
+
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+def reporter(progress: gr.Progress, what: str) -> Report:
+    """Progress of a job as the page shows it."""
+
+    def report(share: float | None, words: str) -> None:
+        progress(share or 0.0, desc=f"{what}: {words}" if words else what)
+
+    return report
+
+def stopper(shelf: Shelf):
+    """The handler of every Cancel."""
+
+    def stop(request: gr.Request) -> None:
+        shelf.lanes.stop(request.session_hash or "")
+
+    return stop
