@@ -38,7 +38,8 @@ def address(models):
     command = [sys.executable, "app.py", "--port", str(port), "--models", str(models)]
     log = models.parent / "app.log"
     with open(log, "w") as file:
-        server = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        kept = os.environ | {"XDG_CACHE_HOME": str(models.parent / "cache")}
+        server = subprocess.Popen(command, cwd=ROOT, env=kept, stdout=file, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
