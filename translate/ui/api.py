@@ -8,7 +8,7 @@ import gradio as gr
 from translate.inference import images
 from translate.inference.images import Picture
 from translate.ui import caption, enhance, translate
-from translate.ui.parts import WORK, File, reporter
+from translate.ui.parts import WORK, reporter
 from translate.ui.pictures import lay
 from translate.ui.shelf import Shelf
 
@@ -34,7 +34,7 @@ def endpoints(shelf: Shelf) -> None:
         return files(translate.sample(shelf, model, count, seed, label, *work).pictures, model)
 
     with gr.Row(visible=False):
-        image = File(label="image", type="filepath")
+        image = gr.Image(label="image", type="filepath")
         text, model = gr.Textbox(label="text"), gr.Textbox(label="model")
         direction, size = gr.Textbox("AtoB", label="direction"), gr.Textbox("auto", label="size")
         keep_alpha, average = gr.Checkbox(True, label="keep_alpha"), gr.Checkbox(False, label="average")

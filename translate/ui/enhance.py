@@ -15,7 +15,7 @@ from translate.inference.catalog import Entry
 from translate.inference.images import Picture
 from translate.ui import wall
 from translate.ui.lanes import GUESS, Report
-from translate.ui.parts import File, Hint, line, on, reporter, stopper
+from translate.ui.parts import Hint, line, on, reporter, stopper
 from translate.ui.pictures import Unreadable, lay, opened, pixels, showable, write
 from translate.ui.shelf import Shelf
 from translate.ui.translate import Made, counted, thumbnails, told
@@ -144,7 +144,7 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
     nothing = gr.Markdown(elem_id="enhance-nothing", visible=False)
     with gr.Row(elem_id="enhance-panel", equal_height=False) as panel:
         with gr.Column(min_width=320):
-            source = File(
+            source = gr.Image(
                 label="Picture", elem_id="enhance-input", sources=["upload", "clipboard", "webcam"],
                 height=360, type="filepath", image_mode=None, buttons=["fullscreen"],
             )  # fmt: skip

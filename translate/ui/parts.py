@@ -75,16 +75,14 @@ def on(
     return events(answered, inputs, shown or None, **options)
 
 
-class File(gr.Image):
-    """A picture as the file that was given: `images.decode` alone judges it, and 16 bits survive.
+def untouched(image: gr.Image, payload) -> str | None:
+    """A picture as the file that was given: `images.decode` alone judges it, and 16 bits survive."""
+    return payload.path if payload else None
 
-    A class of its own, because Gradio builds a control anew from its class when a handler changes it.
-    """
 
-    is_template = True  # to browsers it is a gr.Image
-
-    def preprocess(self, payload):
-        return payload.path if payload else None
+# For the class: Gradio builds a control anew from it when a handler changes the control; for a subclass it
+# would write a file of types beside this one.
+gr.Image.preprocess = untouched
 
 
 def reporter(progress: gr.Progress, what: str) -> Report:

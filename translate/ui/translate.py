@@ -18,7 +18,7 @@ from translate.inference.images import Picture
 from translate.task import find
 from translate.ui import drawing, rectangles, wall
 from translate.ui.lanes import Job, Report
-from translate.ui.parts import File, Hint, line, on, reporter, stopper
+from translate.ui.parts import Hint, line, on, reporter, stopper
 from translate.ui.pictures import Unreadable, lay, opened, pixels, showable, small, thumbnail, write
 from translate.ui.shelf import Shelf, title
 
@@ -180,10 +180,8 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
             )
             canvas = drawing.canvas()
             board = rectangles.board()
-            with gr.Column(
-                elem_id="upload"
-            ) as upload:  # its own: a changed gr.Image would forget `preprocess`
-                source = File(
+            with gr.Column(elem_id="upload") as upload:
+                source = gr.Image(
                     label="Picture", elem_id="input", sources=["upload", "clipboard", "webcam"], height=420,
                     type="filepath", image_mode=None, buttons=["fullscreen"],
                 )  # fmt: skip
