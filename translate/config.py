@@ -92,7 +92,7 @@ class GameConfig(RunConfig):
     # == Game ==
     objective: Objective = "non-saturating"  # the adversarial game
     penalty: Penalties = ("none",)  # regularisers of D, one or several: r1, r2, gradient
-    lambda_penalty: float = 10.0  # their weight
+    lambda_penalty: float = 10.0  # their weight; 10 in WGAN-GP and in the R1 paper, of patches too
     penalty_every: int = 1  # updates between two penalties, which then weigh so much more; StyleGAN2 has 16
     beta1: float = 0.5  # Adam's first moment
 
