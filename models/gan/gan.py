@@ -114,14 +114,18 @@ class GAN(Task):
         self.objective = objectives.game(config.objective)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
-        """G and D, initialised. As published: weights within ±0.05 in G, ±0.005 in D; for points, torch's."""
+        """G and D, initialised. As published: weights within ±0.05 in G and ±0.005 in D for pictures;
+        orthogonal, 1.4 times, for points with tanh (Metz et al. 2017, appendix A); else torch's."""
         G, D = Generator(self.config, self.shape), Discriminator(self.config, self.shape)
-        if len(self.shape) > 1:
-            for network, width in ((G, 0.05), (D, 0.005)):
-                for layer in network.modules():
-                    if isinstance(layer, nn.Linear):
+        pictures, tanh = len(self.shape) > 1, self.config.activation == "tanh"
+        for network, width in ((G, 0.05), (D, 0.005)):
+            for layer in network.modules():
+                if isinstance(layer, nn.Linear) and (pictures or tanh):
+                    nn.init.zeros_(layer.bias)
+                    if pictures:
                         nn.init.uniform_(layer.weight, -width, width)
-                        nn.init.zeros_(layer.bias)
+                    else:
+                        nn.init.orthogonal_(layer.weight, 1.4)
         return G, D
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
