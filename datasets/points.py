@@ -22,7 +22,7 @@ from datasets.base import DataError, Dataset
 from datasets.memory import Where
 
 COUNT = 100_000
-TABLES = (".npy", ".csv", ".tsv", ".txt")
+TABLES = (".npy", ".csv", ".tsv")
 LAYOUT = "one of {} or a table of numbers: NAME.npy or NAME.csv, a row for each point"
 
 

@@ -265,8 +265,8 @@ def test_a_table_of_numbers(tmp_path):
     rows = RANDOM.normal(size=(6, 3)).astype(np.float32)
     np.save(tmp_path / "a.npy", rows)
     np.savetxt(tmp_path / "b.csv", rows, delimiter=",", header="x,y,z", comments="")
-    np.savetxt(tmp_path / "c.txt", rows)
-    for name in ("a.npy", "b.csv", "c.txt"):
+    np.savetxt(tmp_path / "c.tsv", rows)
+    for name in ("a.npy", "b.csv", "c.tsv"):
         found = datasets.load("points", str(tmp_path / name), size=8)
         torch.testing.assert_close(found.points, torch.from_numpy(rows))
     np.save(tmp_path / "pickled.npy", np.array([Harm()], dtype=object), allow_pickle=True)
