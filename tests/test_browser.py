@@ -228,6 +228,8 @@ def test_files_of_the_machine_are_not_served(address, models):
 
 def test_rectangles_of_labels(page):
     """A model with a palette offers a board: its first plan is translated at once, a new rectangle anew."""
+    from translate.ui.rectangles import SEEN
+
     choose(page, "labels")
     page.locator("#description").get_by_text("pix2pix").first.wait_for()
     first = result(page, (128, 128))
@@ -241,7 +243,32 @@ def test_rectangles_of_labels(page):
     page.mouse.up()
     second = result(page, (128, 128), other_than=first)
     colour = "c => [...c.getContext('2d').getImageData(700, 400, 1, 1).data]"
-    assert board.evaluate(colour) == [3, 0x7F, 255, 255]
+    assert board.evaluate(colour) == [*bytes.fromhex(SEEN[2][1:]), 255], "a window, in a colour for people"
     page.locator("#board").get_by_text("Undo").click()
     result(page, (128, 128), other_than=second)
-    assert board.evaluate(colour) == [0, 0x30, 255, 255]
+    assert board.evaluate(colour) == [*bytes.fromhex(SEEN[1][1:]), 255]
+
+
+def test_a_card_of_the_wall_opens_its_model_with_its_picture(page):
+    for _ in range(100):  # they are made in the background since the page started
+        page.get_by_role("tab", name="Translate", exact=True).click()
+        page.get_by_role("tab", name="Start").click()
+        page.wait_for_timeout(300)
+        if page.locator("#wall-translate button").count():
+            break
+    page.locator("#wall-translate button").first.click()
+    result(page, (64, 64))
+    assert page.locator("#model input").input_value() == "sketch"
+    assert page.locator("#input img").is_visible()
+
+
+def test_a_page_of_a_server_that_is_gone_says_so(page):
+    answers = "**/gradio_api/app_id"
+    page.route(answers, lambda route: route.abort())
+    page.get_by_text("The server does not answer; trying again.").wait_for()
+    page.unroute(answers)
+    page.get_by_text("The server does not answer").wait_for(state="detached")
+    page.route(answers, lambda route: route.fulfill(json={"app_id": 1}))
+    page.get_by_text("The server was started anew").wait_for()
+    page.get_by_role("button", name="Reload").click()
+    page.get_by_text("The server was started anew").wait_for(state="detached")

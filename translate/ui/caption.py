@@ -157,7 +157,7 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
             model = gr.Dropdown(label="Model", elem_id="caption-model", interactive=True)
             description = gr.Markdown(elem_id="caption-description")
             caption = gr.Textbox(
-                label="What should the picture show?", elem_id="caption-text", lines=2,
+                label="What should the picture show?", elem_id="caption-text", lines=1,
                 max_lines=5, max_length=LONGEST,
             )  # fmt: skip
             with gr.Row():
@@ -252,10 +252,11 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
 
     on(page.load, refresh, model, [nothing, panel, model, description, examples])
     on(model.change, show, model, [description, examples])
-    on(examples.click, lambda row: row[0] if row else gr.skip(), examples, caption)
     inputs = [model, caption, count, seed, lock, truncation]
     outputs = [gallery, note, understood, download, seed]
     on([go.click, caption.submit], run, inputs, outputs, said, work=True, show_progress_on=gallery)
+    taken = on(examples.click, lambda row: row[0] if row else gr.skip(), examples, caption)
+    on(taken.then, run, inputs, outputs, said, work=True, show_progress_on=gallery)
     ways = [model, caption, other, seed, seed_2, truncation]
     on(way.click, walk, ways, [moving, strip, way_note], way_said, work=True, show_progress_on=strip)
     compared = [model, caption, seed, truncation, which]

@@ -49,7 +49,7 @@ CSS = """
 .pictures .grid-wrap { height: auto !important; min-height: 0; max-height: none; }
 .pictures .grid-container { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); height: auto; }
 .pictures .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
-#caption-gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(124px, 1fr)); }
+#caption-gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(256px, 46%), 1fr)); }
 #caption-moving img { width: 100%; height: 100%; object-fit: contain; }
 #preview img { max-height: 420px; width: auto; margin: 0 auto; }
 .chips { display: flex; flex-wrap: wrap; gap: 6px; }

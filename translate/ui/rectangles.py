@@ -12,6 +12,10 @@ from translate.ui.pictures import lay
 
 MOST = 2000  # rectangles in a plan
 EDGE = 1000  # the board is EDGE x EDGE units, whatever its size on the screen
+# What people see: a model's own colours may differ by a shade, because networks do not mind.
+SEEN = (
+    "#d6d3d1 #c08457 #38bdf8 #7c2d12 #facc15 #84cc16 #a855f7 #fb7185 #f97316 #0f766e #64748b #be123c".split()
+)
 
 BOARD = f"""
 <div class="labels"></div>
@@ -121,11 +125,15 @@ def palette(entry: Entry) -> list[tuple[str, str]]:
 
 
 def begin(entry: Entry) -> str:
-    """The plan to start from: config.json's `plan`, rectangles [label, x0, y0, x1, y1] in thousandths."""
+    """The plan to start from: config.json's `plan`, rectangles [label, x0, y0, x1, y1] in thousandths.
+
+    Its colours are for the eye; `drawn` takes the model's.
+    """
     names = [name for name, _ in palette(entry)]
     found = entry.facts.get("plan")
     start = [[names.index(s[0]), *s[1:]] for s in found if s[0] in names] if isinstance(found, list) else []
-    return json.dumps({"palette": palette(entry), "start": start, "shapes": start})
+    shown = [(name, SEEN[number % len(SEEN)]) for number, name in enumerate(names)]
+    return json.dumps({"palette": shown, "start": start, "shapes": start})
 
 
 def drawn(entry: Entry, plan: str | None, side: int | None = None) -> Image.Image:

@@ -330,7 +330,7 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
     on(again.click, refresh, model, model)
     changed = on(model.change, show, [model, arrived], [*panel, arrived], said)
     translating(changed.then)
-    translating([go.click, direction.input])
+    translating([go.click, direction.input, size.input, keep_alpha.input])
     chosen = on(way_in.input, choose_way, [way_in, model], [upload, canvas, board])
     translating(chosen.then)
     translating([canvas.input, board.input], trigger_mode="always_last", show_progress="hidden")
