@@ -156,6 +156,9 @@ def serve(
         raise UserError("--auth must be user:password")
     if folder is not None and not folder.is_dir():
         raise UserError(f"--models {folder} is no folder")
+    if share:
+        known = "" if auth else " Give --auth user:password unless that is what you want."
+        print(f"--share: whoever knows the public address can use this page.{known}", flush=True)
     with tempfile.TemporaryDirectory(prefix="translate-") as temporary:
         os.environ["GRADIO_TEMP_DIR"] = temporary  # uploads and results; nothing else is written
         shelf = Shelf([folder] if folder else None, max_pixels)

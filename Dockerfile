@@ -1,0 +1,16 @@
+# The page in a container, as a user without rights:
+#   docker build -t translate . && docker run --read-only --tmpfs /tmp --tmpfs /home/page/.cache -p 7860:7860 translate
+# For CUDA: docker build --build-arg TORCH=https://download.pytorch.org/whl/cu126 ... and docker run --gpus all ...
+# On a Hugging Face Space of kind docker, README.md begins with: sdk: docker, app_port: 7860.
+FROM python:3.12-slim
+ARG TORCH=https://download.pytorch.org/whl/cpu
+RUN useradd --create-home page
+WORKDIR /home/page/translate
+COPY pyproject.toml README.md ./
+RUN pip install --no-cache-dir --index-url ${TORCH} torch torchvision && pip install --no-cache-dir .
+COPY --chown=page . .
+USER page
+EXPOSE 7860
+ENV GRADIO_ANALYTICS_ENABLED=False
+# Arguments of `docker run` go to app.py: --auth user:password
+ENTRYPOINT ["python", "app.py", "--host", "0.0.0.0", "--port", "7860"]
