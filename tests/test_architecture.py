@@ -98,6 +98,54 @@ def test_translate_imports_no_data_no_page_and_no_method():
             assert not roots & {"datasets", "gradio"}, path
 
 
+ROOMS = {"inference", "training", "metrics", "figures", "ui"}  # of translate/
+
+
+def room_of(path: Path) -> str:
+    """The box of docs/architecture.md that a file is in."""
+    top, *rest = path.relative_to(ROOT).parts
+    if top == "models":
+        return "common" if rest[0] == "common" else "models"
+    if top == "translate":
+        return rest[0] if rest[0] in ROOMS else "programs" if rest[0] == "__main__.py" else "core"
+    return "datasets" if top == "datasets" else "programs"
+
+
+def file_of(name: str) -> Path | None:
+    """Where an imported name of ours is: in the module of that name, or in the one it is taken from."""
+    for dotted in (name, name.rpartition(".")[0]):
+        place = ROOT.joinpath(*dotted.split("."))
+        for file in (place.with_suffix(".py"), place / "__init__.py"):
+            if dotted and file.exists():
+                return file
+    return None
+
+
+def at_run_time(path: Path) -> ast.Module:
+    """Its tree without what only type checkers import."""
+    found = tree(path)
+    found.body = [
+        n for n in found.body if not (isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test))
+    ]
+    return found
+
+
+def test_the_picture_of_the_architecture_is_the_code(monkeypatch):
+    """Every import between rooms is an arrow of docs/architecture.md, and every arrow is an import."""
+    drawn = set(
+        re.findall(r"^  (\w+) --> (\w+)$", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
+    )
+    files = [*within("translate"), *within("models"), *within("datasets"), ROOT / "train.py", ROOT / "app.py"]
+    trees = {path: at_run_time(path) for path in files}
+    monkeypatch.setattr(f"{__name__}.tree", lambda path: trees[path])
+    made = set()
+    for path in files:
+        targets = {file_of(name) for name in of_ours(path)} - {None, path}
+        made |= {(room_of(path), room_of(target)) for target in targets}
+    made = {(one, other) for one, other in made if one != other}
+    assert made == drawn, (sorted(made - drawn), sorted(drawn - made))
+
+
 def test_only_find_imports_methods_by_name():
     users = [path.name for path in within("translate") if "import_module" in path.read_text()]
     assert users == ["task.py"]
