@@ -134,7 +134,7 @@ def matching(folder: Path, pictures, captions: list[str]) -> float | None:
     with torch.inference_mode():
         said = task.sentences(captions)
         seen = torch.cat([D(part) for part in pictures.split(32)])
-        rated = [D.match(seen, e).flatten() for e in (said, said.roll(1, 0))]
+        rated = [D.match(seen, e).flatten() for e in (said, said.roll(len(said) // 2, 0))]
     if task.log_odds:
         rated = [logits.sigmoid() for logits in rated]
     return float((rated[0] - rated[1]).mean())
