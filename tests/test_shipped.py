@@ -30,7 +30,7 @@ def named(entry):
 def test_two_translators_are_shipped_and_all_weights_are_small():
     assert {"sketch-to-emoji", "emoji-noto-twemoji"} <= {entry.name for entry in SHIPPED}
     sizes = [path.stat().st_size for path in (HERE / "pretrained").rglob("*.safetensors")]
-    assert max(sizes) <= 30 * 2**20 and sum(sizes) <= 100 * 2**20
+    assert max(sizes) <= 30 * 2**20 and sum(sizes) <= 140 * 2**20
 
 
 @pytest.mark.parametrize("entry", SHIPPED, ids=named)
