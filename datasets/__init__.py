@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataError", "Dataset", "IterableDataset", "KINDS", "load", "options_of"]
 
-KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels", "points")
+KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels", "points", "frames", "masked")
 
 
 def __getattr__(name: str) -> Any:
@@ -52,6 +52,10 @@ def load(
     labels_a: bool = False,
     labels_b: bool = False,
     skip_unpaired: bool = False,
+    masks: str = "free-form",
+    length: int = 5,
+    labelled: int = 0,
+    labelled_seed: int = 0,
     text_words: Path | None = None,
     balanced: bool = False,
 ) -> "Dataset":
@@ -79,6 +83,11 @@ def load(
     cache: "auto" keeps decoded pictures in memory where they take less than a quarter of it; or "on", "off".
     labels_a, labels_b: that side of paired or unpaired data holds label maps, see `classes`.
     skip_unpaired: leave out pictures without a partner.
+    masks: of masked data: "free-form", "rectangles" or "both" are drawn; or a place where masks lie, white
+        where the picture is to be filled.
+    length: consecutive frames in a sample of frames data.
+    labelled: of labels data: so many pictures of each class keep their label, chosen by `labelled_seed`; the
+        others' is -1. 0: all keep it.
     balanced: every class of images and labels comes equally often, within each batch too.
 
     Raises DataError, one sentence, where the data is missing, unreadable or laid out otherwise.
@@ -125,7 +134,8 @@ def load(
         jitter = color_jitter if train else 0.0
         request = Request(data, split, geometry, a, b, direction, jitter, cache, scale, shrink, degrade)
         sides = dict(labels_a=labels_a, labels_b=labels_b, skip_unpaired=skip_unpaired)
-        request = replace(request, **sides, text_words=text_words)
+        request = replace(request, **sides, text_words=text_words, masks=masks, length=length)
+        request = replace(request, labelled=labelled, labelled_seed=labelled_seed)
         module = import_module(f"datasets.{kind}")
         try:
             found = module.load(request)

@@ -39,6 +39,10 @@ class Request:
     labels_a: bool = False
     labels_b: bool = False
     skip_unpaired: bool = False
+    masks: str = "free-form"
+    length: int = 5
+    labelled: int = 0
+    labelled_seed: int = 0
     text_words: Path | None = None
 
     @property

@@ -46,6 +46,8 @@ def load(request: Request) -> Labels:
                 f"{part.chosen.path} has a class that {part.train.path} has not: remove {strange[0]}"
             )
         labels = [classes.index(names[number]) for number in numbers]
+    if request.labelled and request.split == "train":
+        labels = partly(labels, classes, request.labelled, request.labelled_seed)
     like = probe(part.train)
     domain = Domain(part.chosen, like, request.geometry)
     info = describe(
@@ -58,6 +60,22 @@ def load(request: Request) -> Labels:
         classes,
     )
     return Labels(info, domain, labels, request)
+
+
+def partly(labels: list[int], classes: list[str], each: int, seed: int) -> list[int]:
+    """The labels of `each` pictures of every class, drawn by the seed; -1 for all others.
+
+    Raises DataError where a class has fewer.
+    """
+    numbers = torch.tensor(labels)
+    known = torch.full_like(numbers, -1)
+    generator = torch.Generator().manual_seed(seed)
+    for label, name in enumerate(classes):
+        places = (numbers == label).nonzero()[:, 0]
+        if len(places) < each:
+            raise DataError(f"--labelled {each} is more than the {len(places)} pictures of class {name}")
+        known[places[torch.randperm(len(places), generator=generator)[:each]]] = label
+    return known.tolist()
 
 
 def classes_of(source: Source) -> tuple[list[str], list[int]]:

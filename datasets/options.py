@@ -30,6 +30,26 @@ class Captions(Images):
 class Labels(Images):
     """Pictures in classes."""
 
+    # == Data ==
+    labelled: int = 0  # so many pictures of each class keep their label; 0: all
+    labelled_seed: int = 0  # which ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames(Images):
+    """Films."""
+
+    # == Data ==
+    length: int = 5  # consecutive frames of a sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masked(Images):
+    """Pictures with a part to be filled in."""
+
+    # == Data ==
+    masks: str = "free-form"  # drawn free-form, as rectangles or both, or a place of masks (white: fill)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Domains(Images):

@@ -23,6 +23,9 @@ class World:
             kind, ("image",)
         )
         self.size, self.broken = size, broken
+        self.frames = kind == "frames"
+        if self.frames:
+            self.keys = ("frames",)
         classes = ["x", "y"] if kind == "labels" else []
         self.info = dict(kind=kind, name="world", count=count, channels=dict.fromkeys(self.keys, 3), bits=8)
         self.info |= dict(classes=classes, names={}, split="train")
@@ -46,6 +49,11 @@ class World:
             sample[key] = picture.flip(2) if flipped else picture
             if index == self.broken:
                 sample[key] = sample[key] / 0.0
+        if self.frames:  # five that fade
+            sample["frames"] = torch.stack([sample["frames"] * (1 - 0.2 * place) for place in range(5)])
+        if self.info["kind"] == "masked":
+            sample["mask"] = torch.zeros(1, self.size, self.size)
+            sample["mask"][:, index % 4 :: 2, 2 : self.size // 2] = 1
         if self.info["kind"] == "labels":
             sample["label"] = index % 2
         if self.info["kind"] == "captions":  # numbers of pictures as words
