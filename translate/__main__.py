@@ -1,5 +1,6 @@
 """The command line: python -m translate COMMAND, see COMMANDS below. Torch comes late."""
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Annotated, Literal
 from translate.cli import exit_code
 from translate.config import UserError, nearest
 from translate.inference.catalog import HERE, entries, locate, roots
-from translate.inference.files import FORMATS, plan, write
+from translate.inference.files import FORMATS, mask_for, plan, write
 
 
 def image(
@@ -28,6 +29,12 @@ def image(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     engine: Literal["torch", "openvino"] = "torch",
     device: str | None = None,
+    format: Literal["png", "jpg", "webp", "tiff", "avif"] | None = None,
+    quality: int = 95,
+    lossless: bool = False,
+    skip_existing: bool = False,
+    metadata: bool = True,
+    keep_location: bool = False,
 ) -> int:
     """Translate or enlarge pictures: same size out as in, or a multiple; alpha and 16 bits kept.
 
@@ -48,10 +55,24 @@ def image(
         precision: auto: bf16 where the model's card measured that it holds
         engine: openvino is faster on CPUs (optional: pip install openvino)
         device: cpu, cuda, ...; default the accelerator if there is one
+        format: of all files written to a folder; default that of each picture, where it can be written
+        quality: of JPEG, WebP and AVIF, 1 to 100
+        lossless: WebP without loss (PNG and TIFF always are)
+        skip_existing: leave files that exist as they are, and do the others
+        metadata: keep resolution, date, author and camera; --no-metadata leaves all out
+        keep_location: keep where the picture was taken, too
     """
+    if not 1 <= quality <= 100:
+        raise UserError(f"--quality {quality} must be 1 to 100")
+    if format and Path(output).suffix.lower() in FORMATS and not Path(output).is_dir():
+        raise UserError(f"--format {format} is for a folder; --output {output} names a file")
     if work_size is not None and work_size < 0:
         raise UserError(f"--work-size {work_size} is too small; the least is 1, and 0 is full size")
-    jobs, single = plan(inputs, output)
+    jobs, single = plan(inputs, output, f".{format}" if format else None)
+    kept = [job for job in jobs if skip_existing and job.target.exists()]
+    jobs = [job for job in jobs if job not in kept]
+    if kept:
+        print(f"left as they are: {len(kept)} of {len(kept) + len(jobs)} files, which exist", file=sys.stderr)
     folder = locate(model)
 
     from translate import machine
@@ -59,7 +80,7 @@ def image(
     machine.tune()
     from tqdm import tqdm
 
-    from translate.inference import images
+    from translate.inference import animation, images
     from translate.inference.pipeline import Pipeline
 
     pipeline = Pipeline.from_pretrained(folder, device, precision, engine)
@@ -71,8 +92,8 @@ def image(
             try:
                 if job.target.exists() and not overwrite:
                     raise UserError(f"{job.target} exists; --overwrite replaces it")
-                result = pipeline.translate(
-                    images.decode(job.source),
+                one = functools.partial(
+                    pipeline.translate,
                     direction=direction,
                     seed=seed,
                     work_size=work_size,
@@ -82,7 +103,10 @@ def image(
                     mask=images.decode(mask_for(job.source, mask)) if mask else None,
                     progress=lambda tile, of: bar.set_postfix_str(f"tile {tile}/{of}" if of > 1 else ""),
                 )
-                data = images.encode(result.tensor, result, FORMATS[job.target.suffix.lower()])
+                options = dict(quality=quality, lossless=lossless, metadata=metadata, location=keep_location)
+                data, remark = animation.rendered(job.source, job.target.suffix.lower(), one, options)
+                if remark:
+                    tqdm.write(f"note: {job.source}: {remark}", file=sys.stderr)
                 write(job.target, data)
             except UserError as error:
                 failed.append(str(error))
@@ -96,16 +120,6 @@ def image(
     if failed:
         print(f"{len(failed)} of {len(jobs)} pictures failed:", *failed, sep="\n  ", file=sys.stderr)
     return 1 if failed else 0
-
-
-def mask_for(picture: Path, mask: str) -> Path:
-    """The mask itself, or the file of the picture's name (whatever its suffix) in a folder of masks."""
-    if not Path(mask).is_dir():
-        return Path(mask)
-    found = sorted(path for path in Path(mask).iterdir() if path.stem == picture.stem)
-    if not found:
-        raise UserError(f"{mask} has no mask for {picture.name}: expected {picture.stem}.png there")
-    return found[0]
 
 
 def frames(
@@ -306,7 +320,9 @@ def data(path: str, *, a: str | None = None, b: str | None = None, output: str |
 
 
 def export(*, model: str, output: str, direction: str = "AtoB", overwrite: bool = False) -> None:
-    """Write a translator as an ONNX file, checked against PyTorch: [1, C, H, W] in and out, in [-1, 1].
+    """Write a model as an ONNX file of any batch, checked against PyTorch: pictures [B, C, H, W] in [-1, 1].
+
+    Captions come as the numbers of their pieces [B, 48]; the vocabulary is in the file's metadata.
 
     Args:
         model: a name (see `python -m translate models`), a folder, or a Hugging Face Hub id (owner/name)
@@ -325,9 +341,9 @@ def export(*, model: str, output: str, direction: str = "AtoB", overwrite: bool 
     from translate.inference.pipeline import Pipeline
 
     pipeline = Pipeline.from_pretrained(folder, "cpu", "fp32")
-    pipeline.check("image", direction)
-    worst, shape = to_onnx(pipeline.task, direction, target)
-    print(f"{target}: exported at {'x'.join(map(str, shape))}, at most {worst:.1g} away from PyTorch")
+    pipeline.check(pipeline.takes[0], direction)
+    worst = to_onnx(pipeline.task, direction, target)
+    print(f"{target}: exported, at most {worst:.1g} away from PyTorch")
 
 
 COMMANDS: dict[str, Callable] = {

@@ -101,7 +101,9 @@ class TextEncoder(nn.Module):
 
         T is the length of the longest.
         """
-        length = int((numbers != PAD).sum(1).max())  # nothing is computed for places that all leave empty
+        length = numbers.shape[1]
+        if not torch.compiler.is_exporting():  # nothing is computed for places that all leave empty
+            length = int((numbers != PAD).sum(1).max())
         numbers = numbers[:, :length]
         x = self.lift(self.pieces(numbers)) * (numbers != PAD).unsqueeze(2)
         x = x + F.gelu(self.near(x.transpose(1, 2))).transpose(1, 2) + self.places[:length]
@@ -312,7 +314,11 @@ class FromText(Task):
         """
         if self.frozen:
             return self.frozen(captions).to(next(self.parameters()).device)
-        e = self.text(self.tokenizer(captions).to(self.text.places.device)).float()
+        return self.embed(self.tokenizer(captions).to(self.text.places.device))
+
+    def embed(self, pieces: Tensor) -> Tensor:
+        """What the encoder learned here makes of numbers of pieces [B, T]; see `sentences`."""
+        e = self.text(pieces).float()
         return F.normalize(e, dim=1) * self.text_width**0.5 if self.config.text_words else e
 
     def reading(self, caption: str) -> Reading:

@@ -75,7 +75,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, e: Tensor) -> Tensor:
         both = torch.cat([z, F.normalize(e.to(z.dtype), dim=1) * e.shape[1] ** 0.5], 1)
-        x = self.start(both).view(len(z), -1, 4, 4).contiguous(memory_format=torch.channels_last)
+        x = self.start(both).view(z.shape[0], -1, 4, 4).contiguous(memory_format=torch.channels_last)
         x = self.first(x, both)
         for i, block in enumerate(self.blocks):
             x = block(F.interpolate(x, scale_factor=2), both)

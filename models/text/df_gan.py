@@ -125,7 +125,7 @@ class Generator(nn.Module):
         self.end = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(channels, colours, 3, padding=1), nn.Tanh())
 
     def forward(self, z: Tensor, e: Tensor) -> Tensor:
-        x = self.start(z).view(len(z), -1, 4, 4).contiguous(memory_format=torch.channels_last)
+        x = self.start(z).view(z.shape[0], -1, 4, 4).contiguous(memory_format=torch.channels_last)
         both = torch.cat([z, e.to(z.dtype)], 1)
         for block in self.blocks[:-1]:
             x = block(x, both)

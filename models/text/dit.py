@@ -196,7 +196,10 @@ class DiT(FromText):
         """Their words [B, T, words], float32, zeros where none is; a frozen encoder's vector is one."""
         if self.frozen:
             return super().sentences(captions)[:, None]
-        return self.text.words(self.tokenizer(captions).to(self.text.places.device)).float()
+        return super().sentences(captions)
+
+    def embed(self, pieces: Tensor) -> Tensor:
+        return self.text.words(pieces).float()
 
     def paint(self, z: Tensor, e: Tensor) -> Tensor:
         """Noise [B, C, 16, 16] and words [B, T, E] to pictures [B, 3, size, size] in [-1, 1]."""
@@ -205,8 +208,8 @@ class DiT(FromText):
         silence = F.pad(silence, (0, 0, 0, e.shape[1] - silence.shape[1])).expand_as(e)
         both = torch.cat([e, silence.to(e.dtype)])
         for i in range(c.sample_steps):
-            t = torch.full((2 * len(z),), i / c.sample_steps, device=z.device)
-            with_words, without = self.flow(torch.cat([h, h]), t, both).chunk(2)
+            t = torch.full((2 * z.shape[0],), i / c.sample_steps, device=z.device)
+            with_words, without = self.flow(torch.cat([h, h]), t, both).unflatten(0, (2, -1)).unbind()
             h = h + (without + c.guidance * (with_words - without)) / c.sample_steps
         return self.decoder(h).clamp(-1, 1)
 

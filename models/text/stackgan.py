@@ -71,7 +71,7 @@ class StageI(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, colours, 3, padding=1), nn.Tanh())
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
-        x = self.start(torch.cat([z, c], 1)).view(len(z), -1, 4, 4)
+        x = self.start(torch.cat([z, c], 1)).view(z.shape[0], -1, 4, 4)
         return self.layers(x.contiguous(memory_format=torch.channels_last))
 
 

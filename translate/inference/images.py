@@ -1,8 +1,9 @@
 """The only door between picture files and tensors: `decode` leads in, `encode` and `to_image` lead out.
 
 Reads JPEG, PNG, WebP, GIF and animated WebP (first frame), TIFF (first page), BMP, PNM, AVIF, JPEG 2000 and,
-where the pillow-heif plugin is installed, HEIC. Writes PNG, JPEG, WebP and TIFF. EXIF orientation is applied
-and no other EXIF is kept. 16 bits per channel survive to PNG and TIFF (see `sixteen`).
+where the pillow-heif plugin is installed, HEIC. Writes PNG, JPEG, WebP, TIFF and AVIF. EXIF orientation is
+applied, and what else EXIF says is kept, but for the place. 16 bits per channel survive to PNG and TIFF (see
+`sixteen`). Further frames and pages: `animation`.
 """
 
 import dataclasses
@@ -20,11 +21,13 @@ from torch import Tensor
 
 from translate.config import UserError
 from translate.inference import sixteen
+from translate.inference.metadata import Metadata
 
 MAX_BYTES = 512 << 20
 MAX_PIXELS = 128_000_000
+EDGE = 2  # pixels of an outline that count as its edge
 STRIP = 512  # rows turned into bytes at a time
-SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tiff"}
+SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tiff", "AVIF": ".avif"}
 # No EPS or PostScript (they run programs) and no formats without a signature (they would take any file).
 OPENED = "JPEG MPO PNG WEBP GIF TIFF BMP PPM AVIF HEIF JPEG2000".split()
 # Our own limit below is stricter and has a sentence; Pillow would only warn.
@@ -44,6 +47,7 @@ class Picture:
     format: str = "PNG"  # of the file it came from where we can write that, else PNG
     icc: bytes | None = None  # colour profile of the values, handed on to the file written
     name: str = "picture"
+    metadata: Metadata | None = None  # what else the file says
 
     @property
     def size(self) -> tuple[int, int]:
@@ -202,8 +206,9 @@ def _picture(image: Image.Image, pixels: np.ndarray, bits: int, name: str) -> Pi
     icc = image.info.get("icc_profile") if image.mode != "CMYK" else None
     format = "JPEG" if image.format == "MPO" else image.format
     picture = Picture(
-        tensor=tensor, bits=bits, format=format if format in SUFFIXES else "PNG", icc=icc, name=name
-    )
+        tensor=tensor, bits=bits, format=format if format in SUFFIXES else "PNG", icc=icc, name=name,
+        metadata=Metadata.of(image),
+    )  # fmt: skip
     return (
         picture
         if alpha is None
@@ -222,6 +227,39 @@ def over_white(tensor: Tensor, alpha: Tensor) -> Tensor:
 def off_white(tensor: Tensor, alpha: Tensor) -> Tensor:
     """The inverse of `over_white`, so that soft edges carry no white fringe; white where alpha is 0."""
     return (1 + (tensor - 1) / alpha.clamp(min=1 / 255)).clamp(-1, 1)
+
+
+def filled(colours: Tensor, known: Tensor) -> Tensor:
+    """[1, C, H, W] with what is not known (0 in [1, 1, H, W], else 1) taken from the known neighbours.
+
+    Push and pull (Gortler et al. 1996, section 4.3): means of 2 x 2 known pixels, of those again, ...; then
+    each unknown pixel takes the mean of the smallest square around it that knows any.
+    """
+    height, width = colours.shape[-2:]
+    if bool(known.all()) or not bool(known.any()) or max(height, width) == 1:
+        return colours
+    odd = (0, width % 2, 0, height % 2)
+    weight = F.avg_pool2d(F.pad(known, odd), 2)
+    coarse = F.avg_pool2d(F.pad(colours * known, odd), 2) / weight.clamp(min=1e-6)
+    coarse = filled(coarse, (weight > 0).to(known.dtype))
+    fine = F.interpolate(coarse, scale_factor=2, mode="nearest")[..., :height, :width]
+    return torch.where(known > 0, colours, fine)
+
+
+def edges_filled(colours: Tensor, alpha: Tensor) -> Tensor:
+    """[1, C, H, W] with the pixels beside an opaque part, themselves half covered, in that part's colours.
+
+    A network saw these mixed with white, so what it made of them is pale. alpha: [1, 1, H, W] in [0, 1].
+    """
+    opaque = (alpha > 0.98).to(colours.dtype)
+    beside = (F.max_pool2d(opaque, 2 * EDGE + 1, 1, EDGE) > 0) & (opaque == 0)
+    return torch.where(beside, filled(colours, opaque), colours) if bool(beside.any()) else colours
+
+
+def is_grey(picture: Picture) -> bool:
+    """Whether a picture shows no colours, whatever its channels."""
+    x = picture.tensor
+    return x.shape[1] == 1 or bool((x[:, :1] == x[:, 1:2]).all() and (x[:, :1] == x[:, 2:3]).all())
 
 
 def with_channels(picture: Picture, channels: int) -> Tensor:
@@ -257,19 +295,32 @@ def to_image(tensor: Tensor, like: Picture | None = None) -> Image.Image:
     return image
 
 
-def encode(tensor: Tensor, like: Picture | None = None, format: str = "PNG") -> bytes:
-    """[1, C, H, W] or [C, H, W] in [-1, 1] as the bytes of a PNG, JPEG, WEBP or TIFF file.
+def encode(
+    tensor: Tensor,
+    like: Picture | None = None,
+    format: str = "PNG",
+    *,
+    quality: int = 95,
+    lossless: bool = False,
+    metadata: bool = True,
+    location: bool = False,
+) -> bytes:
+    """[1, C, H, W] or [C, H, W] in [-1, 1] as the bytes of a PNG, JPEG, WEBP, TIFF or AVIF file.
 
-    Alpha, bit depth and colour profile follow `like`; JPEG and WebP have 8 bits, JPEG lays alpha on white.
-    C = 2 or 4: the last channel is the model's own alpha.
+    Alpha, bit depth and colour profile follow `like`; JPEG, WebP and AVIF have 8 bits, JPEG lays alpha on
+    white. C = 2 or 4: the last channel is the model's own alpha.
+    quality: 1 to 100, of JPEG, WebP and AVIF. lossless: WebP, and AVIF with colours as they are.
+    metadata: resolution, date, author and camera as `like` says; location: where it was taken, too.
     """
     if format not in SUFFIXES:
         raise UserError(f"cannot write {format}; choose one of {', '.join(SUFFIXES)}")
+    said = like.metadata if like and metadata else None
+    exif, dpi = (said.exif(location), said.dpi) if said else (None, None)
     bits = like.bits if like and format in ("PNG", "TIFF") else 8
     if bits == 16:
         pixels = _quantised(tensor, like, 16)
         write = sixteen.png if format == "PNG" else sixteen.tiff
-        return write(pixels, _profile(like, pixels.shape[-1]))
+        return write(pixels, _profile(like, pixels.shape[-1]), exif, dpi)
     image = to_image(tensor, dataclasses.replace(like, bits=8) if like else None)
     if format == "JPEG" and image.mode in ("LA", "RGBA"):
         white = Image.new(image.mode, image.size, "white")
@@ -279,10 +330,14 @@ def encode(tensor: Tensor, like: Picture | None = None, format: str = "PNG") -> 
     # 95 without chroma subsampling: flat painted colours keep their edges. compression: no loss in TIFF.
     options = {
         "PNG": dict(compress_level=6),
-        "JPEG": dict(quality=95, subsampling=0, optimize=True),
-        "WEBP": dict(quality=95, method=4),
+        "JPEG": dict(quality=quality, subsampling=0, optimize=True),
+        "WEBP": dict(quality=100 if lossless else quality, method=4, lossless=lossless, exact=True),
         "TIFF": dict(compression="tiff_adobe_deflate"),
+        "AVIF": dict(quality=100 if lossless else quality, subsampling="4:4:4"),
     }[format]
+    if format == "TIFF" and exif:
+        options = {}  # libtiff's encoder, which compresses, takes no EXIF directory
+    options |= {name: value for name, value in dict(exif=exif, dpi=dpi).items() if value}
     file = io.BytesIO()
     try:
         image.save(file, format, icc_profile=_profile(like, len(image.getbands())), **options)

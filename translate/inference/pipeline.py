@@ -13,7 +13,7 @@ from torch import Tensor
 
 from translate import inputs
 from translate.config import UserError
-from translate.inference import images, tiling
+from translate.inference import classes, images, tiling
 from translate.inference.catalog import locate
 from translate.inference.engines import OpenVINO, Packed
 from translate.inference.images import Picture
@@ -174,7 +174,8 @@ class Pipeline(Sampler):
         """
         self.check("image", direction)
         self.check_size(picture)
-        x = images.with_channels(picture, self.task.info.channels[self.task.sides(direction)[0]])
+        source, target = self.task.sides(direction)
+        x = self.seen(picture, source)
         others = self.others(1, seed, label=label)
         if "mask" in self.takes:  # on the picture, as one more channel, as far as the network
             x = torch.cat([x, self.hole(picture, mask)], 1)
@@ -182,7 +183,10 @@ class Pipeline(Sampler):
         if work_size:
             scale = work_size / max(picture.size)
             size = [max(1, round(side * scale)) for side in x.shape[-2:]]
-            x = F.interpolate(x, size, mode="bicubic", antialias=True).clamp(-1, 1)
+            if source in self.task.info.label_colours:
+                x = F.interpolate(x, size, mode="nearest-exact")
+            else:
+                x = F.interpolate(x, size, mode="bicubic", antialias=True).clamp(-1, 1)
         x, window = tiling.pad(x, self.task.stride)
         generate = self._ensemble if self_ensemble else self._generate
         large = torch.float32 if picture.bits == 16 else torch.float16
@@ -190,14 +194,38 @@ class Pipeline(Sampler):
         grow = y.shape[-1] // x.shape[-1]  # 1, or the factor of a model that enlarges
         y = y[(..., *(slice(grow * cut.start, grow * cut.stop) for cut in window))]
         width, height = (grow * side for side in picture.size)
+        if table := self.task.info.label_colours.get(target):  # exactly the values of the files
+            y = classes.to_values(y, table)
+            if work_size:
+                y = F.interpolate(y, (height, width), mode="nearest-exact")
+            return dataclasses.replace(picture, tensor=y, alpha=None, bits=8, icc=None, format="PNG")
         if work_size:
             y = F.interpolate(y, (height, width), mode="bicubic", antialias=True).clamp(-1, 1)
-        if grow > 1 and picture.tensor.shape[1] == 1:  # an enlargement invents no colours
-            y = y.mean(1, keepdim=True)
+        if grow > 1 and images.is_grey(picture):  # an enlargement invents no colours
+            y = y.mean(1, keepdim=True).expand(-1, picture.tensor.shape[1], -1, -1)
         alpha = picture.alpha if keep_alpha else None
-        if alpha is not None and grow > 1:
-            alpha = F.interpolate(alpha, (height, width), mode="bicubic").clamp(0, 1)
+        if alpha is not None and grow > 1:  # the outline as sharp as the picture
+            outline = Picture(tensor=alpha * 2 - 1, bits=picture.bits)
+            enlarged = self.translate(outline, direction=direction, seed=seed, self_ensemble=self_ensemble)
+            alpha = enlarged.tensor[:, :1].float().add(1).div(2)
+            y = images.over_white(y.float(), alpha)
+        elif alpha is not None:
+            y = images.over_white(images.edges_filled(images.off_white(y, alpha), alpha), alpha)
         return dataclasses.replace(picture, tensor=y, alpha=alpha)
+
+    def seen(self, picture: Picture, side: str) -> Tensor:
+        """What the network is shown: [1, C, H, W] in [-1, 1].
+
+        Transparency lies on white, as in training; but where the model enlarges, the colours under it are
+        those beside it, or edges come out with a pale seam.
+        """
+        if table := self.task.info.label_colours.get(side):
+            return classes.to_colours(picture.tensor, table)
+        if picture.alpha is not None and self.task.enlarges > 1:
+            colours = images.off_white(picture.tensor.float(), picture.alpha)
+            picture = dataclasses.replace(picture, tensor=images.filled(colours, (picture.alpha > 0).float()))
+            picture = dataclasses.replace(picture, alpha=None)
+        return images.with_channels(picture, self.task.info.channels[side])
 
     def _ensemble(
         self, x: Tensor, direction: str, others: dict, seed: int, progress: Progress | None,

@@ -34,7 +34,10 @@ def read(image: Image.Image, data: bytes) -> np.ndarray | None:
     return np.asarray(image).astype(np.uint16) << 8 | np.asarray(low)
 
 
-def png(pixels: np.ndarray, profile: bytes | None) -> bytes:
+Dots = tuple[float, float] | None  # per inch
+
+
+def png(pixels: np.ndarray, profile: bytes | None, exif: bytes | None = None, dpi: Dots = None) -> bytes:
     """A 16-bit PNG (ISO/IEC 15948) of [H, W, 1..4] uint16."""
     height, width, channels = pixels.shape
     colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
@@ -49,15 +52,22 @@ def png(pixels: np.ndarray, profile: bytes | None) -> bytes:
     parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0))]
     if profile:
         parts.append(chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile)))
+    if dpi:
+        parts.append(chunk(b"pHYs", struct.pack(">IIB", *(round(dots / 0.0254) for dots in dpi), 1)))
+    if exif:
+        parts.append(chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
     parts += [chunk(b"IDAT", zlib.compress(lines.tobytes(), 6)), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def tiff(pixels: np.ndarray, profile: bytes | None) -> bytes:
-    """A 16-bit little-endian TIFF (revision 6.0; one deflated strip) of [H, W, 1..4] uint16."""
+def tiff(pixels: np.ndarray, profile: bytes | None, exif: bytes | None = None, dpi: Dots = None) -> bytes:
+    """A 16-bit little-endian TIFF (revision 6.0; one deflated strip) of [H, W, 1..4] uint16.
+
+    Of EXIF the texts of its first directory, which are TIFF's own tags.
+    """
     height, width, channels = pixels.shape
     strip = zlib.compress(pixels.astype("<u2").tobytes(), 6)
-    SHORT, LONG, UNDEFINED = 3, 4, 7
+    ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 2, 3, 4, 5, 7
     tags = [
         (256, LONG, 1, struct.pack("<I", width)),
         (257, LONG, 1, struct.pack("<I", height)),
@@ -69,6 +79,17 @@ def tiff(pixels: np.ndarray, profile: bytes | None) -> bytes:
         (278, LONG, 1, struct.pack("<I", height)),
         (279, LONG, 1, struct.pack("<I", len(strip))),
     ]
+    if dpi:
+        tags += [
+            (tag, RATIONAL, 1, struct.pack("<II", round(dots * 100), 100))
+            for tag, dots in zip((282, 283), dpi, strict=True)
+        ]
+        tags.append((296, SHORT, 1, struct.pack("<H", 2)))  # dots per inch
+    if exif:
+        said = Image.Exif()
+        said.load(exif)
+        texts = {tag: value.encode() + b"\0" for tag, value in said.items() if isinstance(value, str)}
+        tags += [(tag, ASCII, len(text), text) for tag, text in texts.items()]
     if channels in (2, 4):
         tags.append((338, SHORT, 1, struct.pack("<H", 2)))  # the last channel is alpha, not premultiplied
     if profile:
@@ -77,7 +98,7 @@ def tiff(pixels: np.ndarray, profile: bytes | None) -> bytes:
     directory = struct.pack("<H", len(tags))
     start = 8 + len(body)
     extra_at, extra = start + 2 + 12 * len(tags) + 4, b""
-    for tag, kind, count, value in tags:
+    for tag, kind, count, value in sorted(tags):
         if len(value) > 4:  # only values up to four bytes fit in the entry itself
             value, extra = struct.pack("<I", extra_at + len(extra)), extra + value + b"\0" * (len(value) % 2)
         directory += struct.pack("<HHI", tag, kind, count) + value.ljust(4, b"\0")

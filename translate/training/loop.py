@@ -1,6 +1,7 @@
 """The one training loop: fetch, reseed, step, log, watch, save. The same command again resumes."""
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -53,9 +54,13 @@ def train(task: Task, dataset, config: RunConfig, held_out=None, observers: Sequ
                     saved = f"stopped at update {t + 1:,}; state saved in {run.folder}"
                     bar.close()
                     raise KeyboardInterrupt(f"{saved}; the same command again continues")
-        how = f"python -m translate {usage(task.takes)} --model {run.folder} --output OUT"
-        run.say(f"done: {run.folder}. Use it: {how}")
+        run.say(f"done: {run.folder}. Use it: {used_by(task.takes, run.folder)}")
     return run.folder
+
+
+def used_by(takes: tuple[str, ...], folder: Path) -> str:
+    """The command that uses a model, ready to be pasted."""
+    return f"python -m translate {usage(takes)} --model {shlex.quote(str(folder))} --output OUT"
 
 
 def descend(run: Run, t: int, batches: Iterator[dict], steady: Steady) -> list[dict[str, Tensor]]:
