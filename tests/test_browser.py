@@ -171,7 +171,7 @@ def test_a_run_in_progress_moves_in_the_models_tab(page, models):
     write_log(run, [(step, started + step) for step in range(10, 60, 10)])
     page.get_by_text("In training: update 50, 2 images/s.").wait_for()
     page.locator("#models-gallery .thumbnail-item").filter(has_text="sketch").first.click()
-    page.get_by_text("pix2pix trained on 3 samples").wait_for()
+    page.locator("#models-card").get_by_text("pix2pix trained on 3 samples").wait_for()
     assert page.locator("#models-preview img").is_visible()
     shutil.rmtree(run)
 
