@@ -56,7 +56,8 @@ class Sampler:
     def sample(
         self, n: int, *, seed: int = 0, truncation: float = 0.0, label: str | int | None = None
     ) -> list[Picture]:
-        """`n` pictures from noise; the first k of them are those of `sample(k)` with the same seed.
+        """`n` pictures from noise; the first k of them are those of `sample(k)` with the same seed,
+        but for the rounding of kernels that go by the size of a batch.
 
         label: a class by name or number; default all of them in turn, where the model takes one.
         truncation: see `imagine`.
