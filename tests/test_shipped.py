@@ -20,7 +20,8 @@ from translate.task import find
 DATA = HERE.parent / "shared" / "data"
 SHIPPED = entries([HERE / "pretrained"])
 DRAWERS = [entry for entry in SHIPPED if "text" in find(entry.task).takes]
-TRANSLATORS = [entry for entry in SHIPPED if entry not in DRAWERS]
+SAMPLERS = [entry for entry in SHIPPED if find(entry.task).takes == ("noise",)]
+TRANSLATORS = [entry for entry in SHIPPED if entry not in DRAWERS + SAMPLERS]
 
 
 def named(entry):
@@ -43,8 +44,10 @@ def test_a_shipped_folder_is_complete(entry):
     assert entry.preview.name == "preview.png"
     if entry in TRANSLATORS:
         assert entry.facts["bf16_psnr"] > 30 and entry.examples
-    else:
+    if entry in DRAWERS:
         assert len(entry.facts["info"]["captions"]) >= 3, "captions to try"
+    if entry in SAMPLERS:
+        assert (entry.folder / "weights.safetensors").stat().st_size < 4 * 2**20
     for heading in ("## Data and terms", "## Scores", "## What it cannot do"):
         assert heading in entry.card
     assert "Not yet written" not in entry.card and 20 < len(entry.description) < 200
@@ -77,6 +80,19 @@ def test_a_shipped_drawer_draws_what_it_is_told(entry):
     assert (made[0] - made[1]).abs().mean() > 0.02, "another seed, another picture"
     other = [p.tensor.float() for p in pipeline.imagine(second, 4, seed=1)]
     assert torch.stack([(a - b).abs().mean() for a, b in zip(made, other, strict=True)]).mean() > 0.02
+
+
+@pytest.mark.parametrize("entry", SAMPLERS, ids=named)
+def test_a_shipped_sampler_draws_many_different_pictures(entry):
+    """The same from a seed, and different from each other; its encoder, where it has one, rebuilds them."""
+    pipeline = Pipeline.from_pretrained(entry.name)
+    made, again = (torch.stack([p.tensor.float() for p in pipeline.sample(16, seed=1)]) for _ in "ab")
+    assert torch.equal(made, again) and made.shape[-1] == entry.size
+    apart = (made[:, None] - made).square().flatten(2).mean(2)
+    assert (apart + torch.eye(16) > 0.05).all(), "no two alike"
+    if hasattr(pipeline.task, "encode"):
+        rebuilt = pipeline.task.generate(noise=pipeline.task.encode(made))
+        assert (rebuilt - made).square().mean() < 0.2 * apart.mean()
 
 
 def test_outlines_are_coloured_within_their_lines():
