@@ -20,7 +20,7 @@ from models.latent import glo
 from models.latent.imle import nearest
 from translate.task import DataInfo
 
-REFRESH = 100  # updates of T between two draws of candidates
+REFRESH = 10  # updates of T between two draws of candidates
 
 
 class Mapping(nn.Sequential):
