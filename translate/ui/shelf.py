@@ -15,6 +15,16 @@ USABLE = [{"image"}, {"noise"}, {"noise", "label"}, {"text", "noise"}]  # what m
 MAX_PIXELS = 40_000_000  # of a picture that is given
 
 
+methods: dict[str, type] = {}
+
+
+def method(task: str) -> type:
+    """The class of a task, looked for once: that walks through a folder. Raises UserError."""
+    if task not in methods:
+        methods[task] = find(task)
+    return methods[task]
+
+
 def title(entry: Entry) -> str:
     """config.json's `title`, "Photo to Monet"; else the folder's name."""
     told = entry.facts.get("title")
@@ -41,7 +51,7 @@ class Shelf:
 
     def enlargers(self) -> list[Entry]:
         """Those that tab Enhance offers."""
-        return [entry for entry in self.entries() if find(entry.task).data == "lowres"]
+        return [entry for entry in self.entries() if method(entry.task).data == "lowres"]
 
     def translators(self) -> list[Entry]:
         """Those that tab Translate offers, and no other tab."""
@@ -73,7 +83,7 @@ class Shelf:
     def takes(entry: Entry) -> tuple[str, ...]:
         """Names of `translate.inputs.INPUTS`; empty where the method is not known here."""
         try:
-            return find(entry.task).takes
+            return method(entry.task).takes
         except UserError:
             return ()
 

@@ -15,12 +15,11 @@ from translate.config import UserError
 from translate.inference import images
 from translate.inference.catalog import HERE, Entry
 from translate.inference.images import Picture
-from translate.task import find
 from translate.ui import drawing, rectangles, wall
 from translate.ui.lanes import Job, Report
 from translate.ui.parts import Hint, line, on, reporter, stopper
 from translate.ui.pictures import Unreadable, lay, opened, pixels, showable, small, thumbnail, write
-from translate.ui.shelf import Shelf, title
+from translate.ui.shelf import Shelf, method, title
 
 AUTO, FULL, TRAINED = "auto", "full", "trained"
 UPLOAD, DRAW = "Upload", "Draw"
@@ -140,7 +139,7 @@ def told_card(entry: Entry) -> str:
 def directions(entry: Entry) -> list[tuple[str, str]]:
     """(label, direction) of what a model can do."""
     a, b = entry.domains if len(entry.domains) == 2 else ("A", "B")
-    return [(f"{a} → {b}" if d == "AtoB" else f"{b} → {a}", d) for d in find(entry.task).directions]
+    return [(f"{a} → {b}" if d == "AtoB" else f"{b} → {a}", d) for d in method(entry.task).directions]
 
 
 def classes(entry: Entry) -> list[str]:
