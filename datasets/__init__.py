@@ -123,7 +123,15 @@ def load(
     if kind == "lowres" and (shrink < 1 or degrade) and (is_built_in(data) or a is not None):
         what = "given pairs" if a is not None else "the built-in birds"
         raise DataError(f"--shrink and --degrade are for pictures of your own in --data, not for {what}")
-    if is_built_in(data) and a is None and b is None:
+    if is_built_in(data) and kind == "frames":
+        raise DataError("the built-in birds stand still; built-in films are moving-digits and bouncing-balls")
+    if is_built_in(data) and labelled:
+        raise DataError("--labelled is for pictures of your own in --data, not for the built-in birds")
+    if is_built_in(data) and kind == "masked":
+        from datasets.masked import Masked
+
+        found = Masked(load_birds("images", data, size, split, direction, scale, cache), size, train, masks)
+    elif is_built_in(data) and a is None and b is None:
         found = load_birds(kind, data, size, split, direction, scale, cache)
     else:
         from importlib import import_module

@@ -13,10 +13,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from datasets import images, layouts
-from datasets.base import DataError, randint
+from datasets import images
+from datasets.base import DataError, Dataset, randint
 from datasets.geometry import resized
-from datasets.images import Domain, Images, Request
+from datasets.images import Request
 from datasets.pictures import decode
 from datasets.sources import Source, open_source
 
@@ -29,22 +29,27 @@ SIDES = (0.2, 0.6)  # of a rectangle, as shares of the picture's
 MOST = 0.6  # share of the picture that strokes may cover
 
 
-class Masked(Images):
+class Masked(Dataset):
     """`image` [C, size, size] and `mask` [1, size, size], 1 where the picture is to be filled, else 0."""
 
-    def __init__(self, info, domain: Domain, request: Request, given: "Given | None") -> None:
-        super().__init__(info, domain, request)
-        self.masks, self.given = request.masks, given
+    def __init__(self, pictures: Dataset, size: int, train: bool, masks: str) -> None:
+        """masks: one of `DRAWN`, or the place where they lie. Raises DataError where nothing is there."""
+        self.pictures, self.size, self.train, self.masks = pictures, size, train, masks
+        self.info = pictures.info | {"kind": "masked"}
+        self.given = None
+        if masks not in DRAWN:
+            try:
+                self.given = Given(open_source(masks), size)
+            except DataError as error:
+                raise DataError(f"--masks {masks} is none of {', '.join(DRAWN)}, and {error}") from None
+
+    def order(self, epoch: int, seed: int) -> Tensor:
+        return self.pictures.order(epoch, seed)
 
     def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
-        generator = generator if self.domain.geometry.train else torch.Generator().manual_seed(index)
-        sample = super().sample(index, generator)
-        size = self.domain.geometry.size
-        mask = self.given(generator) if self.given else drawn(self.masks, size, generator)
-        return sample | {"mask": mask}
-
-    def batch(self, indices: Tensor, generators) -> None:
-        return None  # the masks are drawn one by one
+        sample = self.pictures.sample(index, generator)
+        draws = generator if self.train else torch.Generator().manual_seed(index)  # so that runs compare
+        return sample | {"mask": self.given(draws) if self.given else drawn(self.masks, self.size, draws)}
 
 
 class Given:
@@ -106,12 +111,5 @@ def free_form(size: int, generator: torch.Generator) -> Tensor:
 
 def load(request: Request) -> Masked:
     """Pictures as in kind images; `masks` says which are drawn, or the place where they lie."""
-    given = None
-    if request.masks not in DRAWN:
-        try:
-            given = Given(open_source(request.masks), request.geometry.size)
-        except DataError as error:
-            raise DataError(f"--masks {request.masks} is none of {', '.join(DRAWN)}, and {error}") from None
-    plain = images.load(request)
-    plain.info |= {"kind": "masked", "name": layouts.human(request.data)}
-    return Masked(plain.info, plain.domain, request, given)
+    geometry = request.geometry
+    return Masked(images.load(request), geometry.size, geometry.train, request.masks)

@@ -199,3 +199,12 @@ def test_so_many_of_each_class_keep_their_labels():
     assert min(test.sample(index, seeded())["label"] for index in range(50)) >= 0
     with pytest.raises(DataError, match="--labelled 999 is more than the .* pictures of class 0"):
         datasets.load("labels", "digits", size=8, labelled=999)
+
+
+def test_the_built_in_birds_have_holes_but_stand_still():
+    sample = datasets.load("masked", "birds:4", size=16, masks="rectangles").sample(1, seeded())
+    assert sample["image"].shape == (3, 16, 16) and 0 < sample["mask"].mean() < 1
+    with pytest.raises(DataError, match="stand still; built-in films are moving-digits"):
+        datasets.load("frames", "birds:4", size=16)
+    with pytest.raises(DataError, match="--labelled is for pictures of your own"):
+        datasets.load("labels", "birds:4", size=16, labelled=2)
