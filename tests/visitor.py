@@ -64,15 +64,20 @@ class Visitor:
         return self.finish(joined.json()["event_id"])
 
     def finish(self, event: str) -> dict:
-        address = f"{API}/queue/data?session_hash={self.session}"
+        address, done = f"{API}/queue/data?session_hash={self.session}", None
+        # Read to the end: a stream that is broken off cancels what the session asks for next.
         with self.http.stream("GET", address) as stream:
             for line in stream.iter_lines():
                 message = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
                 if message.get("event_id") == event and message["msg"] == "process_completed":
-                    return message
+                    done = message
                 if message.get("msg") == "unexpected_error":
-                    return {"success": False, "output": {"error": message["message"]}}
-        raise ConnectionError("the stream ended before the job did")
+                    done = {"success": False, "output": {"error": message["message"]}}
+                if message.get("msg") == "close_stream":
+                    break
+        if done is None:
+            raise ConnectionError("the stream ended before the job did")
+        return done
 
     def values(self, handler: dict, **given) -> list:
         """The inputs of a handler as the page opens, with some given by elem_id."""
