@@ -224,6 +224,14 @@ def over_white(tensor: Tensor, alpha: Tensor) -> Tensor:
     return 1 + (tensor - 1) * alpha
 
 
+def bounded(enlarged: Tensor, alpha: Tensor) -> Tensor:
+    """The alpha [1, 1, gH, gW] that a network made of [1, 1, H, W], kept between the least and the greatest
+    of the 3x3 pixels it comes from: what is clear or solid stays so, and no edge rings."""
+    least, greatest = (-F.max_pool2d(-alpha, 3, 1, 1), F.max_pool2d(alpha, 3, 1, 1))
+    least, greatest = (F.interpolate(bound, enlarged.shape[-2:]) for bound in (least, greatest))
+    return enlarged.clamp(least, greatest)
+
+
 def off_white(tensor: Tensor, alpha: Tensor) -> Tensor:
     """The inverse of `over_white`, so that soft edges carry no white fringe; white where alpha is 0."""
     return (1 + (tensor - 1) / alpha.clamp(min=1 / 255)).clamp(-1, 1)

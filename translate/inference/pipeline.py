@@ -207,7 +207,7 @@ class Pipeline(Sampler):
         if alpha is not None and grow > 1:  # the outline as sharp as the picture
             outline = Picture(tensor=alpha * 2 - 1, bits=picture.bits)
             enlarged = self.translate(outline, direction=direction, seed=seed, self_ensemble=self_ensemble)
-            alpha = enlarged.tensor[:, :1].float().add(1).div(2)
+            alpha = images.bounded(enlarged.tensor[:, :1].float().add(1).div(2), alpha)
             y = images.over_white(y.float(), alpha)
         elif alpha is not None:
             y = images.over_white(images.edges_filled(images.off_white(y, alpha), alpha), alpha)
