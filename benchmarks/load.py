@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -153,9 +154,11 @@ def opened(load: Load):
     server = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT)
     for _ in range(3000):
         time.sleep(0.1)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=60).close()
+            break
+        except OSError:
+            assert server.poll() is None, "the page could not be started"
     return f"http://127.0.0.1:{port}", server
 
 

@@ -180,6 +180,7 @@ def serve(
                 ssr_mode=False,
                 quiet=True,
                 prevent_thread_lock=True,
+                _frontend=False,  # or Gradio gives up where its own HEAD / takes 3 s, on a busy machine
             )
         except OSError as error:
             taken = f"port {port} is taken or not allowed; choose another --port" if port else str(error)
