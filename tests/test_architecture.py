@@ -87,7 +87,11 @@ def test_methods_do_not_import_each_other_in_circles():
 
 
 def test_translate_imports_no_data_no_page_and_no_method():
-    entry_points = {ROOT / "translate" / "__main__.py", *within("translate/ui")}
+    entry_points = {
+        ROOT / "translate" / "__main__.py",
+        ROOT / "translate" / "judging.py",
+        *within("translate/ui"),
+    }
     for path in within("translate"):
         roots = {name.split(".")[0] for name in imported(path)}
         used = {name for name in imported(path) if name.startswith("models")}
@@ -157,7 +161,13 @@ def test_large_packages_are_imported_where_they_are_used():
         lazy = {"transformers", "kornia", "pandas", "torch_fidelity", "playwright"}
         if not path.is_relative_to(ROOT / "translate" / "ui") and not path.is_relative_to(ROOT / "tests"):
             lazy |= {"gradio", "torchvision"}
-        if path.parent == ROOT or path.name in ("config.py", "arguments.py", "cli.py", "__main__.py"):
+        if path.parent == ROOT or path.name in (
+            "config.py",
+            "arguments.py",
+            "cli.py",
+            "__main__.py",
+            "judging.py",
+        ):
             lazy |= {"torch", "accelerate", "tyro", "datasets"}
         assert not at_once & lazy, f"{path} imports {at_once & lazy} at once"
 

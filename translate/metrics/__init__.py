@@ -19,6 +19,7 @@ class Score:
     unit: str
     protocol: str
     count: int
+    note: str = ""  # what else was seen
 
     def __str__(self) -> str:
         return f"{self.value:.4g} {self.unit}".strip()

@@ -132,12 +132,13 @@ class Inception(FeatureNetwork):
     Its file is read as tensors alone (`weights_only`): what torch-fidelity unpickles is a copy made here.
     """
 
-    name, family, num_features = "inception", "inception", 2048
-    title = "Inception-v3 (FID's weights), 2,048 features"
+    name, family = "inception", "inception"
     resize = "bilinear as in TensorFlow 1, to 299 px"
 
-    def __init__(self, file: str | Path | None = None):
+    def __init__(self, file: str | Path | None = None, layer: int = 2048):
+        """layer: 2048 of the published scores, or 64, 192, 768, nearer to the picture."""
         super().__init__()
+        self.num_features, self.title = layer, f"Inception-v3 (FID's weights), {layer:,} features"
         from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
         try:
@@ -156,7 +157,7 @@ class Inception(FeatureNetwork):
         torch.save(weights, copy)
         copy.seek(0)
         self.net = FeatureExtractorInceptionV3(
-            "inception-v3-compat", ["2048"], feature_extractor_weights_path=copy
+            "inception-v3-compat", [str(layer)], feature_extractor_weights_path=copy
         )
 
     def forward(self, pictures: Tensor) -> Tensor:

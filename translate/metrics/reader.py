@@ -88,7 +88,7 @@ def fit(reader: Reader, batch: Callable[[int], tuple[Tensor, dict[str, Tensor]]]
 
     optimizer = torch.optim.AdamW(reader.parameters(), weight_decay=5e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
-    bf16 = bf16_is_fast(next(reader.parameters()).device)
+    bf16 = reader.size > 64 and bf16_is_fast(next(reader.parameters()).device)  # of few pixels it is slower
     reader.train()
     for t in (bar := tqdm(range(steps), unit=" steps")):
         pictures, truth = batch(t)
