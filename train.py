@@ -15,6 +15,7 @@ def main() -> None:
     import torch
 
     import datasets
+    from translate import judging
     from translate.task import DataInfo, find
     from translate.training import dry_run, loop
 
@@ -27,7 +28,7 @@ def main() -> None:
     if dry:
         print(dry_run.describe(task, data, task.config))
     else:
-        loop.train(task, data, task.config, held_out)
+        loop.train(task, data, task.config, held_out, judging.observers(task, data, held_out))
 
 
 if __name__ == "__main__":

@@ -162,58 +162,6 @@ def test_a_clip_in_a_folder_describes_pictures(tmp_path):
     assert found.shape == (3, 16) and not torch.equal(found[0], found[1])
 
 
-def test_parity_with_torch_fidelitys_command(tmp_path):
-    """Its own command on two folders of PNGs, both through an Inception-v3 of random weights, layer 64."""
-    import json
-    import shutil
-    import subprocess
-
-    import numpy as np
-    from PIL import Image
-    from torch_fidelity import feature_extractor_inceptionv3 as published
-
-    command = shutil.which("fidelity") or pytest.skip("torch-fidelity's command is not on the path")
-    weights = random_inception(published)
-    torch.save(weights, tmp_path / "weights.pth")
-    sets, generator = [], np.random.default_rng(0)
-    for folder, most in (("one", 256), ("two", 200)):
-        (tmp_path / folder).mkdir()
-        found = generator.integers(0, most, (12, 40, 40, 3), dtype=np.uint8)
-        for i, picture in enumerate(found):
-            Image.fromarray(picture).save(tmp_path / folder / f"{i}.png")
-        sets.append(torch.from_numpy(found).permute(0, 3, 1, 2))
-    layers = [f"--feature-layer-{metric}=64" for metric in ("fid", "kid", "prc")]
-    words = "--cpu --fid --kid --prc --json --silent --no-cache --kid-subsets 1 --kid-subset-size 12".split()
-    given = ["--input1", str(tmp_path / "one"), "--input2", str(tmp_path / "two"), *layers]
-    given += ["--feature-extractor-weights-path", str(tmp_path / "weights.pth")]
-    given += ["--feature-extractor", "inception-v3-compat"]
-    done = subprocess.run([command, *words, *given], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    theirs = json.loads(done.stdout[done.stdout.index("{") :])
-    net = features.Inception(tmp_path / "weights.pth", 64).prepared()
-    with torch.inference_mode():
-        one, two = (net(pictures) for pictures in sets)
-    ours = frechet.frechet(one, two).value, frechet.kernel(one, two, subsets=1, subset_size=12).value / 1000
-    assert ours[0] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-2)
-    assert ours[1] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-2)
-    p, r = neighbours.precision_recall(one, two)
-    assert p.value == pytest.approx(theirs["precision"], abs=1e-2)
-    assert r.value == pytest.approx(theirs["recall"], abs=1e-2)
-
-
-def random_inception(published) -> dict[str, torch.Tensor]:
-    """Weights of torch-fidelity's Inception-v3 as drawn, with which its values neither vanish nor grow."""
-    torch.manual_seed(0)
-    with pytest.MonkeyPatch.context() as patch:  # it insists on a file of weights
-        patch.setattr(published.torch, "load", lambda *_, **__: {})
-        patch.setattr(published.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-        net = published.FeatureExtractorInceptionV3("random", ["64"], feature_extractor_weights_path="none")
-    for module in net.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-    return net.state_dict()
-
-
 # --- neighbours, paths ------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from translate.cli import exit_code
 from translate.config import UserError, nearest
 from translate.inference.catalog import HERE, entries, locate, roots
 from translate.inference.files import FORMATS, mask_for, plan, write
+from translate.judging import doctor, evaluate
 
 
 def image(
@@ -348,7 +349,7 @@ def export(*, model: str, output: str, direction: str = "AtoB", overwrite: bool 
 
 COMMANDS: dict[str, Callable] = {
     "image": image, "sample": sample, "text": text, "frames": frames, "models": models, "data": data,
-    "export": export,
+    "export": export, "evaluate": evaluate, "doctor": doctor,
 }  # fmt: skip
 
 
@@ -383,6 +384,7 @@ def main() -> int:
     image.__annotations__["inputs"] = frames.__annotations__["inputs"] = Inputs
     Told = tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="CAPTION...")]]
     text.__annotations__["captions"] = Told
+    doctor.__annotations__["run"] = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]]
     data.__annotations__["path"] = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="PATH")]]
     return tyro.extras.subcommand_cli_from_dict(
         COMMANDS, prog="python -m translate", description="Use a trained model.", args=words

@@ -65,6 +65,16 @@ class RunConfig:
     log_every: int = 50  # updates between two lines of logs.jsonl
     report_to: tuple[str, ...] = ()  # tensorboard, trackio, wandb, ... (Accelerate's trackers)
 
+    # == Watching ==
+    doctor: bool = True  # say what goes wrong, why, and which flags help (docs/scores.md)
+    silence: tuple[str, ...] = ()  # alarms that the doctor keeps to itself, e.g. mode-collapse
+    eval_every: int = (
+        0  # updates between two scores on held-out pictures; the best weights are kept; 0 is off
+    )
+    eval_metric: str = "mind"  # which score: a metric of `python -m translate evaluate`
+    eval_features: str = "auto"  # the network that judges, e.g. efficientnet-lite2, lenet-mnist
+    eval_count: int = 1000  # pictures scored each time
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig(RunConfig):

@@ -55,3 +55,44 @@ def grid(columns: dict[str, Tensor], gap: int = 4, notes: list[str] | None = Non
             bytes_ = ((cell.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
             canvas.paste(Image.fromarray(bytes_), (gap + x * (width + gap), head + gap + y * (height + gap)))
     return canvas
+
+
+def curve(points: list[tuple[int, float]], title: str, best: int | None = None) -> Image.Image:
+    """A line through (update, value), its ends and its best point named; 480 x 270 px."""
+    width, height, left, top, right, bottom = 480, 270, 64, 28, 16, 28
+    canvas = Image.new("RGB", (width, height), "white")
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(12)
+    steps, values = [t for t, _ in points], [v for _, v in points]
+    low, high = min(values), max(values)
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    low, high = low - margin, high + margin
+
+    def place(t: int, value: float) -> tuple[float, float]:
+        across = (t - steps[0]) / max(1, steps[-1] - steps[0])
+        up = (value - low) / (high - low)
+        return left + across * (width - left - right), height - bottom - up * (height - top - bottom)
+
+    pen.text((left, 8), title, fill="black", font=font)
+    for value in (low + margin, (low + high) / 2, high - margin):
+        y = place(steps[0], value)[1]
+        pen.line([(left, y), (width - right, y)], fill="#dddddd")
+        pen.text((4, y - 7), f"{value:.4g}", fill="#555555", font=font)
+    for t in dict.fromkeys((steps[0], steps[-1])):
+        wide = pen.textlength(f"{t:,}", font=font)
+        pen.text(
+            (min(place(t, low)[0], width - right - wide), height - bottom + 6), f"{t:,}", fill="#555555",
+            font=font,
+        )  # fmt: skip
+    path = [place(t, v) for t, v in points]
+    if len(path) > 1:
+        pen.line(path, fill="#1f5fa8", width=2)
+    for number, (x, y) in enumerate(path):
+        size, colour = (5, "#c2410c") if number == best else (2, "#1f5fa8")
+        pen.ellipse([x - size, y - size, x + size, y + size], fill=colour)
+    if best is not None:
+        x, y = path[best]
+        words = f"best: {values[best]:.4g} at {steps[best]:,}"
+        wide = pen.textlength(words, font=font)
+        across = min(max(left, x - wide / 2), width - right - wide)
+        pen.text((across, y - 22 if y > top + 24 else y + 8), words, fill="#c2410c", font=font)
+    return canvas

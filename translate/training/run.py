@@ -24,7 +24,8 @@ from translate.training.update import NonFinite, Update, precision_of
 
 # Settings that may differ when a run is continued; all others belong to its result.
 FREE = {"output", "workers", "cache", "save_every", "save_minutes", "keep_states", "preview_every"}
-FREE |= {"preview_count", "log_every", "report_to", "steps"}
+FREE |= {"preview_count", "log_every", "report_to", "steps", "doctor", "silence", "eval_every", "eval_metric"}
+FREE |= {"eval_features", "eval_count"}
 
 
 class Run:

@@ -8,6 +8,7 @@ from pathlib import Path
 import gradio as gr
 from PIL import Image
 
+from translate.config import UserError
 from translate.inference.catalog import Entry, trouble
 from translate.ui.parts import on
 from translate.ui.pictures import thumbnail
@@ -17,7 +18,19 @@ from translate.ui.translate import about, preview_of, told_card
 POINTS = 300  # of a curve; more are averaged
 ALIVE = 300  # seconds after its last line that a run counts as in progress
 LOOK = 3  # seconds between two looks at the run shown
+ALARMS = 3  # of the doctor's that are shown
 RECENT = 20  # lines that the speed is taken from
+
+
+def alarmed(folder: Path) -> str:
+    """The newest alarms of a run's doctor as Markdown, or nothing."""
+    from translate import doctor
+
+    try:
+        found = doctor.alarms(folder)[-ALARMS:]
+    except UserError:  # a shipped model has no log
+        return ""
+    return "".join(f"\n\n**{alarm.name}** {alarm.told()}" for alarm in found)
 
 
 @dataclass(frozen=True)
@@ -163,7 +176,7 @@ def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
         if entry is None:
             return [gr.skip()] * 6
         log = Log.read(entry.folder)
-        line = log.status(planned(entry), time.time())
+        line = log.status(planned(entry), time.time()) + alarmed(entry.folder)
         if before == (now := state_of(entry)):
             return [gr.skip(), gr.skip(), line, gr.skip(), gr.skip(), gr.skip()]
         wrong = trouble(entry.folder) if not log.lines or entry.facts else ""
