@@ -48,7 +48,7 @@ def model(name: str, folder, **settings):
 def score(folder, network, **settings):
     usual = dict(data=None, names="", network=network, count=12, split="test", direction=None, seed=0)
     usual |= dict(judge=None, named=None, device="cpu", progress=lambda done, of: None)
-    return scored(str(folder), datasets.load, datasets.OPTIONS, **usual | settings)[1]
+    return scored(str(folder), datasets.load, datasets.options_of, **usual | settings)[1]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_judge_that_taught_the_model_is_named():
 
 def test_random_changes_of_training_pictures_are_off():
     config = dataclasses.replace(find("pix2pix").tiny(), flip=True, color_jitter=0.3, strokes=0.5)
-    found = plain(config, datasets.OPTIONS)
+    found = plain(datasets.options_of(config))
     assert found["resize"] == "resize" and not found["flip"] and not found["color_jitter"]
 
 

@@ -66,8 +66,8 @@ def evaluate(
                 bar.refresh()
 
             folder, scores = command.scored(
-                one, datasets.load, datasets.OPTIONS, data=data, names=metrics, network=features, count=count,
-                split=split, direction=direction, seed=seed, judge=judge, named=named, device=device,
+                one, datasets.load, datasets.options_of, data=data, names=metrics, network=features,
+                count=count, split=split, direction=direction, seed=seed, judge=judge, named=named, device=device,
                 progress=told,
             )  # fmt: skip
         target = Path(output) / scores.model if output and len(model) > 1 else Path(output or folder)
@@ -121,7 +121,7 @@ def pictured(folder: Path, data: str | None) -> list:
     from translate.vitals import Vitals
 
     task = checkpoint.read_model(folder)
-    steps, where = checkpoint.read_config(folder)[3].get("steps", 0), plain(task.config, datasets.OPTIONS)
+    steps, where = checkpoint.read_config(folder)[3].get("steps", 0), plain(datasets.options_of(task.config))
     place = data or task.config.data
     parts = (
         datasets.load(task.data, place, size=task.config.size, split=part, **where)
@@ -144,7 +144,7 @@ def observers(task, data, held_out) -> list:
     if config.eval_every:
         from translate.metrics.during import Evaluation
 
-        where = dict(size=config.size, **plain(config, datasets.OPTIONS))
+        where = dict(size=config.size, **plain(datasets.options_of(config)))
         parts = (datasets.load(task.data, config.data, split=part, **where) for part in ("train", "test"))
         found.append(Evaluation(task, *parts, config))
     return found

@@ -20,11 +20,10 @@ def usual_network(data: str) -> str:
     return name if name in features.names() else "efficientnet-lite2"
 
 
-def plain(config: Any, options: tuple[str, ...]) -> dict[str, Any]:
-    """The options of a model's data, without what varies pictures at random."""
-    found = {name: getattr(config, name) for name in options if hasattr(config, name)}
+def plain(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a model's data (`datasets.options_of`), without what varies pictures at random."""
     off = {"flip": False, "color_jitter": 0.0, "strokes": 0.0}
-    found |= {name: value for name, value in off.items() if name in found}
+    found = options | {name: value for name, value in off.items() if name in options}
     if found.get("resize") == "resize-crop":
         found["resize"] = "resize"
     return found
@@ -33,7 +32,7 @@ def plain(config: Any, options: tuple[str, ...]) -> dict[str, Any]:
 def scored(
     model: str,
     load: Callable,
-    options: tuple[str, ...],
+    options_of: Callable[[Any], dict[str, Any]],
     *,
     data: str | None,
     names: str,
@@ -47,14 +46,14 @@ def scored(
     device: Any,
     progress: Callable[[int, int], None],
 ) -> tuple[Path, Record]:
-    """One model's folder and scores. load: `datasets.load`; options: names of its options that a Config has.
+    """One model's folder and scores. load, options_of: those of `datasets`.
 
     Raises UserError.
     """
     folder = locate(model)
     task = checkpoint.read_model(folder, device).requires_grad_(False)
     facts = checkpoint.read_config(folder)[3]
-    config, where = task.config, plain(task.config, options)
+    config, where = task.config, plain(options_of(task.config))
     if data is not None:
         where |= {name: None for name in ("a", "b") if name in where}
     place = data or config.data

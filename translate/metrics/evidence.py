@@ -159,6 +159,8 @@ def gather(
     """
     source, target = task.sides(direction)
     translates = "image" in task.takes
+    if train.sample(0, torch.Generator())[target].ndim != 3:
+        raise UserError(f"{train.info['kind']} data is not pictures one by one; there are no scores of it")
     halved = held_out.info.get("split") != "test"
     tested = train if split == "train" or halved else held_out
     chosen = sources(tested, source, count) if translates else spread(len(tested), count)
