@@ -111,7 +111,10 @@ def room_of(path: Path) -> str:
     if top == "models":
         return "common" if rest[0] == "common" else "models"
     if top == "translate":
-        return rest[0] if rest[0] in ROOMS else "programs" if rest[0] == "__main__.py" else "core"
+        if rest[0] in ("doctor.py", "symptoms.py", "vitals.py"):
+            return "doctor"
+        programs = ("__main__.py", "judging.py")
+        return rest[0] if rest[0] in ROOMS else "programs" if rest[0] in programs else "core"
     return "datasets" if top == "datasets" else "programs"
 
 

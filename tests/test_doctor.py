@@ -157,6 +157,9 @@ FAULTS = {
     "mode-collapse": ("dcgan", dict(before=silent_noise, steps=40)),
     "memorised": ("dcgan", dict(before=copies, steps=40)),
     "dead-units": ("dcgan", dict(before=dead, steps=40)),
+    "learning-rate-high": ("dcgan", dict(before=lambda task, update: rate(update, G=100, D=100), steps=80)),
+    "learning-rate-low": ("dcgan", dict(before=lambda task, update: rate(update, G=1e-7, D=1e-7), steps=80)),
+    "noise-ignored": ("gan_cls", dict(before=silent_noise, steps=40)),
     "posterior-collapse": ("vae", dict(beta=500.0, steps=120)),
     "does-nothing": (
         "cyclegan", dict(before=lambda task, update: output(task.G, lambda y, x: 0 * y + x), steps=40),

@@ -67,8 +67,8 @@ def evaluate(
 
             folder, scores = command.scored(
                 one, datasets.load, datasets.options_of, data=data, names=metrics, network=features,
-                count=count, split=split, direction=direction, seed=seed, judge=judge, named=named, device=device,
-                progress=told,
+                count=count, split=split, direction=direction, seed=seed, judge=judge, named=named,
+                device=device, progress=told,
             )  # fmt: skip
         target = Path(output) / scores.model if output and len(model) > 1 else Path(output or folder)
         print(record.write(scores, target))
