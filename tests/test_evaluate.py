@@ -156,7 +156,7 @@ def test_captions_are_scored_with_their_own_pictures_and_shuffled_ones(judge, tm
     rows = {row.metric: row for row in found.rows}
     assert rows["R-precision"].trivial_is == "captions shuffled" and 0 <= rows["R-precision"].value <= 0.2
     fidelity = rows["caption fidelity"]
-    assert fidelity.floor > 0.9 > 0.5 > fidelity.value, "real birds show what is said, noise does not"
+    assert fidelity.floor > 0.8 > 0.5 > fidelity.value, "real birds show what is said, noise does not"
     assert rows["caption fidelity, wing"].protocol["measure"].startswith("share of named attributes")
 
 
@@ -269,4 +269,4 @@ def test_the_command_from_end_to_end(judge, tmp_path):
     assert "| fid[small] ↓ |" in done.stdout and "quality: not taken" in done.stdout
     assert record.BEGIN in (folder / "README.md").read_text()
     bad = subprocess.run([*words, "--metrics", "fdi", "--count", "8"], capture_output=True, text=True)
-    assert bad.returncode == 1 and "did you mean fid" in bad.stderr and "Traceback" not in bad.stderr
+    assert bad.returncode == 2 and "did you mean fid" in bad.stderr and "Traceback" not in bad.stderr

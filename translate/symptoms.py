@@ -183,7 +183,8 @@ SIGNS = (
     ),
     Sign(
         "noise-ignored", below("change by the noise over that by the input", 0.02),
-        "another seed hardly changes the picture", "a lower weight of the pixel loss, more noise", 2,
+        "another seed hardly changes the picture",
+        "a lower weight of the pixel loss (--lambda-L1), --batch-size 32", 2,
     ),
     Sign(
         "text-ignored", below("change by the caption over that by the noise", 0.05),
@@ -198,7 +199,7 @@ SIGNS = (
     Sign(
         "memorised", below("distance to training pictures over held-out ones'", 0.5),
         "made pictures lie nearer to training pictures than held-out ones do: they are copies",
-        "more data, an earlier state, a smaller network", 2,
+        "more pictures in --data, --color-jitter 0.2, a smaller --channels, an earlier state", 2,
     ),
     Sign(
         "dead-units", above("largest share of dead units in a layer", 0.5),
