@@ -11,7 +11,7 @@ import datasets
 from models.common.text import shifted
 from models.text.df_gan import DFGAN, Affine, Discriminator, DownBlock, Generator, UpBlock
 from tests.conftest import build
-from translate.__main__ import text as text_command
+from translate.commands.text import text as text_command
 from translate.config import UserError
 from translate.inference.pipeline import Pipeline
 from translate.task import DataInfo

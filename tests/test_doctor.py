@@ -232,7 +232,7 @@ def test_names_of_alarms_are_checked():
 
 def test_a_finished_run_is_examined(tmp_path, capsys):
     """From its losses: a gradient that exploded; and the alarms that it wrote down."""
-    from translate.judging import doctor as command
+    from translate.commands.doctor import doctor as command
 
     rows = [{"step": 50 * i, "D": 1.0, "gradient_G": 3.0 if i < 9 else 5e3} for i in range(1, 11)]
     alarm = doctor.Alarm(200, "mode-collapse", {"spread over the data's": 0.01}, "samples differ less", "--x")

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from tests.test_pipeline import folder  # noqa: F401  the fixture of small models
-from translate.__main__ import export
+from translate.commands.export import export
 from translate.config import UserError
 from translate.inference.engines import Packed
 from translate.inference.pipeline import Pipeline

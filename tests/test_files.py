@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from PIL.ExifTags import IFD, Base
 
 from tests.conftest import World, build
-from translate.__main__ import image
+from translate.commands.image import image
 from translate.config import UserError
 from translate.inference import images
 from translate.inference.animation import film

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import nn
 
 from tests.conftest import World, build
-from translate import __main__ as command_line
+from translate import commands
 from translate.config import RunConfig, UserError
 from translate.inference.pipeline import Pipeline
 from translate.inputs import INPUTS, from_batch, from_seed, usage
@@ -140,7 +140,7 @@ def test_every_input_has_its_flag_and_its_command():
     import inspect
 
     for name, entry in INPUTS.items():
-        options = inspect.signature(command_line.COMMANDS[entry.command]).parameters
+        options = inspect.signature(commands.command(entry.command)).parameters
         if entry.flag.startswith("--"):
             assert entry.flag[2:] in options, name
     assert [usage(takes) for takes in (("image", "mask"), ("text", "noise"), ("noise",), ("frames",))] == [
