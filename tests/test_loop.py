@@ -326,6 +326,11 @@ def test_other_settings_in_the_same_folder_are_refused(change, expected, learn, 
         learn(Pix2Pix, World("paired", 16), steps=2, **change)
     assert expected in str(refusal.value) and "another --output" in str(refusal.value)
     assert (tmp_path / "run" / "weights.safetensors").read_bytes() == before
+    allowed = "learning_rate" in change
+    assert ("add --allow-change to go on with the new value" in str(refusal.value)) == allowed
+    if not allowed:  # --allow-change is for batch size and learning rate alone
+        with pytest.raises(UserError, match="this command says"):
+            learn(Pix2Pix, World("paired", 16), steps=2, allow_change=True, **change)
 
 
 def test_settings_that_do_not_matter_to_the_result_may_change(learn):

@@ -278,6 +278,34 @@ def test_a_lock_that_nobody_holds_is_taken_over(left, tmp_path):
     assert not (tmp_path / lock.NAME).exists()
 
 
+HOLDING = """
+import socket, sys, time
+from pathlib import Path
+socket.gethostname = lambda: "machine-b"
+from translate.training.lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_another_machine_on_the_same_folder_is_named_and_its_death_frees_the_folder(tmp_path):
+    """Two real processes that go by two host names, on one file system that locks for both."""
+    other = subprocess.Popen([sys.executable, "-c", HOLDING, tmp_path], cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=f"is being trained by process {other.pid} on machine-b;"):
+            with lock.locked(tmp_path):
+                pass
+    finally:
+        other.kill()
+        other.wait()
+        other.stdout.close()
+    assert (tmp_path / lock.NAME).read_text().endswith("on machine-b\n"), "stale"
+    with lock.locked(tmp_path):
+        assert (tmp_path / lock.NAME).read_text() == f"process {os.getpid()} on {os.uname().nodename}\n"
+
+
 def test_a_refusal_in_the_middle_of_accumulation_is_still_one():
     task = Slope(dataclasses.replace(Slope.tiny(), accumulate=2), INFO)
     update = Update(task, task.config, Alone(), None)
@@ -286,3 +314,46 @@ def test_a_refusal_in_the_middle_of_accumulation_is_still_one():
     update.begin(1)
     with pytest.raises(NonFinite):
         update("line", task.line.weight.sum())
+
+
+# --- going on otherwise ---
+
+
+class Seen(Slope):
+    """Remembers which pictures it was shown."""
+
+    def step(self, batch, t, update):
+        self.shown = [*getattr(self, "shown", []), batch["index"].tolist()]
+        return super().step(batch, t, update)
+
+
+def test_batch_size_and_learning_rate_may_change_on_purpose(learn, tmp_path, capsys):
+    """The weight falls by the new rate, pictures go on where they were; output, log and card tell it."""
+    data, folder = World("images", 8), tmp_path / "run"
+    whole = learn(Seen, data, steps=6, output=tmp_path / "whole")
+    begun = learn(Seen, data, steps=2, log_every=1)
+    (folder / "README.md").write_text((folder / "README.md").read_text() + "\n## Scores\n\nfid 3\n")
+    capsys.readouterr()
+    changed = dict(batch_size=2, learning_rate=0.05, log_every=1)
+    task = learn(Seen, data, steps=4, allow_change=True, **changed)
+    assert task.line.weight.item() == pytest.approx(1 - 2 * 0.1 - 2 * 0.05)
+    assert begun.shown + [[i] for both in task.shown for i in both] == whole.shown
+    said = [
+        "--batch-size 2, before 1, from update 2 on",
+        "--learning-rate 0.05, before 0.1, from update 2 on",
+    ]
+    printed = capsys.readouterr().out
+    assert all(f"note: {each}\n" in printed for each in said)
+    card = "\n".join(f"- {each}" for each in said)
+    assert f"## Changed while training\n\n{card}\n" in (folder / "README.md").read_text()
+    assert "## Scores\n\nfid 3" in (folder / "README.md").read_text()
+    assert [line["images"] for line in logs(folder)] == [1, 2, 4, 6]
+    learn(Seen, data, steps=5, **changed)  # they are the run's own values now
+    with pytest.raises(UserError, match="--batch-size 2, this command says 1"):
+        learn(Seen, data, steps=6)
+    learn(Seen, data, steps=6, allow_change=True, batch_size=3, learning_rate=0.05)
+    text = (folder / "README.md").read_text()
+    assert (
+        text.count("## Changed while training") == 1 and "--batch-size 3, before 2, from update 5 on" in text
+    )
+    assert said[0] in text

@@ -54,6 +54,7 @@ class RunConfig:
         None  # begin with the weights of this run or model folder, where names and shapes fit
     )
     seed: int = 0  # everything random follows from it
+    allow_change: bool = False  # continue with another --batch-size or --learning-rate; the card notes it
 
     # == Output ==
     output: Path | None = None  # the run's folder; default runs/<task>-<data>

@@ -34,12 +34,14 @@ def train(task: Task, dataset, config: RunConfig, held_out=None, observers: Sequ
             run.say(f"{done}; raise --steps to train on")
             return run.folder
         watch = Watch(run, dataset, held_out, [Previews(config), *observers])
-        stream = Stream(dataset, config.batch_size, config.seed, run.rank, run.world, config.workers)
+        stream = Stream(
+            dataset, config.batch_size, config.seed, run.rank, run.world, config.workers, run.seen(0)
+        )
         steady, norms = Steady(task), batch_norms(task)
         with (
             contextlib.closing(stream.starting_at(run.start * config.accumulate)) as batches,
             stoppable(run.accelerator, 60 * config.save_minutes) as ask,
-            progress(run.start * run.images, config.steps * run.images, shown=run.first) as bar,
+            progress(run.seen(run.start), run.seen(config.steps), shown=run.first) as bar,
         ):
             for t in range(run.start, config.steps):
                 torch.manual_seed(mix(config.seed, run.rank, t))

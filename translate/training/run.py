@@ -17,15 +17,10 @@ import torch
 from translate import inputs
 from translate.config import RunConfig, UserError, nearest, to_json
 from translate.task import Task
-from translate.training import checkpoint
+from translate.training import changes, checkpoint
 from translate.training.lock import locked
 from translate.training.processes import gathered, together
 from translate.training.update import NonFinite, Update, precision_of
-
-# Settings that may differ when a run is continued; all others belong to its result.
-FREE = {"output", "workers", "cache", "save_every", "save_minutes", "keep_states", "preview_every"}
-FREE |= {"preview_count", "log_every", "report_to", "steps", "doctor", "silence", "eval_every", "eval_metric"}
-FREE |= {"eval_features", "eval_count"}
 
 
 class Run:
@@ -43,6 +38,8 @@ class Run:
         self.world, self.rank = self.accelerator.num_processes, self.accelerator.process_index
         self.device, self.first = self.accelerator.device, self.accelerator.is_main_process
         self.images = config.batch_size * self.world * config.accumulate  # of one update
+        self.start, self.before = 0, 0  # updates, and pictures seen in them
+        self.changes: list[dict] = []  # made on purpose, up to here
         self.stack = contextlib.ExitStack()
         check_launch(self.world)
 
@@ -75,11 +72,11 @@ class Run:
         self.precision = precision_of(config, self.device)
         self.update = Update(task, config, self.accelerator, self.precision)
         with together(self.accelerator):
-            self.start, told = self.resume()
+            remarks += self.resume()
         check_shared(self.accelerator, self.folder, self.start)
         if self.start >= config.steps:
             return
-        self.say(*remarks, *told)
+        self.say(*remarks)
         with together(self.accelerator), telling(self.folder, self.start):
             if self.first:
                 truncate(self.folder / "logs.jsonl", self.start)
@@ -91,27 +88,37 @@ class Run:
         for line in lines if self.first else []:
             print(line)
 
-    def resume(self) -> tuple[int, list[str]]:
-        """Load the newest complete state: (updates done, lines that say so and what differs from before).
+    def seen(self, t: int) -> int:
+        """Pictures that the first `t` updates see; a run may have gone on with other batches."""
+        return self.before + (t - self.start) * self.images
+
+    def resume(self) -> list[str]:
+        """Load the newest complete state, where there is one: lines that say so and what is another now.
 
         Raises UserError where the folder holds a run with other settings.
         """
         found = checkpoint.states(self.folder)
         if not found:
-            return 0, []
+            return []
         t, path = found[-1]
         tensors, facts = checkpoint.read_state(path)
-        check_settings(self.folder, facts["config"], to_json(self.config))
+        made = changes.changes(self.folder, facts["config"], to_json(self.config), t)
         try:
             self.task.load_state_dict({k[5:]: v for k, v in tensors.items() if k.startswith("task.")})
         except RuntimeError as error:
             what = str(error).splitlines()[-1].strip()
-            raise UserError(f"{path} does not fit this version's networks or this data: {what}") from None
+            reason = f" or {changes.flag(made[0]['setting'])} {made[0]['now']}" if made else ""
+            raise UserError(
+                f"{path} does not fit this version's networks or this data{reason}: {what}"
+            ) from None
         for name, optimizer in self.update.optimizers.items():
             checkpoint.load_optimizer(name, optimizer, tensors)
         for name, scaler in self.update.scalers.items():
             scaler.load_state_dict(facts["scalers"][name])
-        return t, [f"{self.folder} continues at update {t:,}", *self.differences(facts)]
+        self.start, self.before = t, facts["images"]
+        self.changes = facts.get("changes", []) + made
+        noted = [f"note: {changes.sentence(change)}" for change in made]
+        return [f"{self.folder} continues at update {t:,}", *noted, *self.differences(facts)]
 
     def differences(self, facts: dict) -> list[str]:
         """What changes the course of a run that goes on."""
@@ -131,7 +138,7 @@ class Run:
 
     def note(self, t: int, values: dict[str, float]) -> None:
         """One more line of `logs.jsonl`, and to the trackers. Raises OSError."""
-        images = t * self.images
+        images = self.seen(t)
         if self.config.report_to:
             rates = {f"lr_{name}": self.task.lr_scale(t, name) for name in self.update.optimizers}
             self.accelerator.log(values | rates | {"images": images}, step=t)
@@ -150,13 +157,16 @@ class Run:
             tensors |= checkpoint.optimizer_tensors(name, optimizer)
         facts = {
             "t": t,
-            "images": t * self.images,
+            "images": self.seen(t),
+            "changes": self.changes,
             "processes": self.world,
             "config": to_json(self.config),
             "info": dataclasses.asdict(self.task.info),
             "scalers": {name: scaler.state_dict() for name, scaler in self.update.scalers.items()},
         }
-        checkpoint.write_model(self.folder, self.task, t, t * self.images, **measured)
+        checkpoint.write_model(self.folder, self.task, t, self.seen(t), **measured)
+        if self.changes:
+            changes.on_card(self.folder, self.changes)
         checkpoint.write_state(self.folder, t, tensors, facts, self.config.keep_states)
 
     def refuse(self, t: int, problem: NonFinite, files: list[str]) -> None:
@@ -177,18 +187,8 @@ class Run:
             names = ", ".join(files[:8]) + (f" and {len(files) - 8} more" if len(files) > 8 else "")
             raise UserError(
                 f"update {t:,}: {problem}; files of the batch: {names}; {kept}. Mend these files and run "
-                "the same command again, or start anew elsewhere (--output) with a lower --learning-rate, "
-                "--clip 1 or --mixed-precision no"
-            )
-
-
-def check_settings(folder: Path, before: dict, now: dict) -> None:
-    """Raises UserError for a setting that belongs to the result of the run so far and is another one now."""
-    for k in now:
-        if k not in FREE and k in before and before[k] != now[k]:
-            raise UserError(
-                f"{folder} holds a run with --{k.replace('_', '-')} {before[k]}, this command says {now[k]}; "
-                f"use the same value to continue it or another --output to start anew"
+                "the same command again, if need be with --allow-change and a lower --learning-rate, "
+                "or start anew elsewhere (--output) with --clip 1 or --mixed-precision no"
             )
 
 

@@ -22,13 +22,23 @@ def mix(*numbers: int) -> int:
 class Stream:
     """Reads batches ahead in threads.
 
-    Batch `m` of process `rank` holds the samples at positions (m · world + rank) · batch_size + i. Position n
-    is sample order(epoch)[n mod N] of epoch ⌊n / N⌋, augmented by a generator seeded with (seed, n). So two
-    processes of batch 4 see exactly the pictures of one process of batch 8.
+    Batch `m` of process `rank` holds the samples at positions first + (m · world + rank) · batch_size + i.
+    Position n is sample order(epoch)[n mod N] of epoch ⌊n / N⌋, augmented by a generator seeded with
+    (seed, n). So two processes of batch 4 see exactly the pictures of one process of batch 8.
+    first: not 0 in a run whose batches were of another size before; below 0 where they were smaller.
     """
 
-    def __init__(self, dataset, batch_size: int, seed: int, rank: int = 0, world: int = 1, workers: int = 2):
-        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
+    def __init__(
+        self,
+        dataset,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 2,
+        first: int = 0,
+    ):
+        self.dataset, self.batch_size, self.seed, self.first = dataset, batch_size, seed, first
         self.rank, self.world, self.workers = rank, world, workers
         self.orders: dict[int, Tensor] = {}
 
@@ -54,7 +64,7 @@ class Stream:
 
     def batch(self, m: int) -> dict:
         """Batch number `m`: stacked tensors, sequences of everything else. At once where the data set can."""
-        first = (m * self.world + self.rank) * self.batch_size
+        first = self.first + (m * self.world + self.rank) * self.batch_size
         indices = self.indices(first)
         if batch := getattr(self.dataset, "batch", None):
             if (whole := batch(indices, lambda place: self.generator(first + place))) is not None:
