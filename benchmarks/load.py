@@ -121,8 +121,8 @@ class Person(threading.Thread):
     def translate(self, visitor) -> dict:
         handler = visitor.handler("go", "click")
         given = self.give(visitor, 4000 if self.long else self.random.choice([320, 480]))
-        names = [value for _, value in visitor.components[visitor.named("model")]["props"]["choices"]]
-        style = self.random.choice([name for name in names if name.startswith("photo")])
+        cards = json.loads(visitor.components[visitor.named("model")]["props"]["props"]["cards"])
+        style = self.random.choice([card["name"] for card in cards if card["name"].startswith("photo")])
         return visitor.run(handler, visitor.values(handler, model=style, input=given))
 
     def caption(self, visitor) -> dict:

@@ -240,9 +240,7 @@ def page(files: list[Path], address: str, model: str) -> list[str]:
             continue
         done = visitor.run(handler, visitor.values(handler, model=model, input=given))
         told = str(done["output"])
-        picture = done["success"] and any(
-            isinstance(d, dict) and d.get("path") for d in done["output"]["data"][1:]
-        )
+        picture = done["success"] and "file=" in str(done["output"]["data"][0])
         sentence = done["success"] and "problem" in told
         if not picture and (file.name in WHOLE or not sentence):
             wrong.append(f"{file.name!r}: {told[:200]}")

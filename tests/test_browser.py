@@ -88,21 +88,20 @@ def page(browser, address):
 
 
 def choose(page, name):
-    page.click("#model input")
-    page.get_by_role("option", name=name).click()
+    page.locator(f"#model [data-name={name}]").click()
 
 
 def result(page, size, other_than=None, timeout=None):
     """The address of the result's picture once it is there, `size` wide and high; timeout: milliseconds."""
     page.wait_for_function(
         """([width, height, other]) => {
-            const img = document.querySelector("#result img");
+            const img = document.querySelector("#translate-result .after");
             return img && img.src != other && img.naturalWidth == width && img.naturalHeight == height;
         }""",
         arg=[*size, other_than],
         timeout=timeout,
     )
-    return page.locator("#result img").get_attribute("src")
+    return page.locator("#translate-result .after").evaluate("img => img.src")
 
 
 def test_upload_translate_switch_and_download(page, tmp_path):
@@ -112,17 +111,27 @@ def test_upload_translate_switch_and_download(page, tmp_path):
     page.set_input_files("#input input[type=file]", photo(tmp_path / "bird.jpg", exif=exif))
     there = result(page, (60, 90))
     page.get_by_text("60 × 90 px in").wait_for()
-    with page.expect_download() as download:
-        page.click("#download")
-    download.value.save_as(tmp_path / "out.png")
-    assert download.value.suggested_filename == "bird-both-ways.png"
-    assert Image.open(tmp_path / "out.png").size == (60, 90)
+    for format, name in (
+        ("PNG", "bird-both-ways.png"),
+        ("JPEG", "bird-both-ways.jpg"),
+        ("WEBP", "bird-both-ways.webp"),
+    ):
+        page.select_option("#translate-result select", format)
+        with page.expect_download() as download:
+            page.click("#translate-result .save")
+        download.value.save_as(tmp_path / name)
+        assert download.value.suggested_filename == name
+        made = Image.open(tmp_path / name)
+        assert made.size == (60, 90) and made.format == format
 
     page.get_by_label("emoji → line").check()
     back = result(page, (60, 90), other_than=there)
-    page.get_by_label("Before / after slider").check()
-    page.locator("#slider img").first.wait_for()
-    page.get_by_label("Before / after slider").uncheck()
+    before = page.locator("#translate-result .before")
+    at = "img => getComputedStyle(img).clipPath"
+    page.locator("#translate-result .at").focus()
+    half = before.evaluate(at)
+    page.keyboard.press("ArrowRight")
+    assert before.is_visible() and before.evaluate(at) != half, "the slider moves by keys"
     choose(page, "sketch")
     result(page, (60, 90), other_than=back)
 
@@ -140,20 +149,21 @@ def test_examples_noise_and_refresh(page, models):
     choose(page, "sketch")
     page.locator("#examples button").nth(1).click()
     result(page, (64, 64))
-    assert page.locator("#preview img").is_visible()
+    page.get_by_role("button", name="How good is it?").click()
+    page.locator("#preview img").wait_for()
 
-    choose(page, "noise")
-    page.click("#make")
-    page.locator("#grid img").nth(15).wait_for()
-    page.get_by_text("seed 0").wait_for()
-    page.click("#next-seed")
-    page.get_by_text("seed 1").wait_for()
-    assert not page.locator("#image-panel").is_visible()
+    page.get_by_role("tab", name="From noise").click()
+    page.click("#samples-go")
+    page.locator("#samples-result .board img").nth(15).wait_for()
+    page.locator("#samples-result").get_by_text("seed 0").wait_for()
+    page.click("#samples-next")
+    page.locator("#samples-result").get_by_text("seed 1").wait_for()
 
     shutil.copytree(models / "sketch", models / "just-trained")
-    page.click("#refresh")
+    page.get_by_role("tab", name="Translate", exact=True).click()
     choose(page, "just-trained")
-    page.wait_for_selector("#image-panel >> visible=true")
+    page.locator("#examples button").nth(1).click()
+    result(page, (64, 64))
 
 
 def test_a_run_in_progress_moves_in_the_models_tab(page, models):
@@ -193,7 +203,7 @@ def test_draw_and_see(page):
     page.locator("#canvas").get_by_text("Undo").click()
     page.get_by_text("Draw something first.").wait_for()
     assert page.locator("#canvas canvas").evaluate(ink) == 0 and first
-    page.wait_for_function("!document.querySelector('#result img')")
+    page.locator("#translate-result .empty").wait_for()
 
 
 def test_several_pictures_and_a_bad_one(page, tmp_path):
@@ -231,7 +241,6 @@ def test_rectangles_of_labels(page):
     from translate.ui.rectangles import SEEN
 
     choose(page, "labels")
-    page.locator("#description").get_by_text("pix2pix").first.wait_for()
     first = result(page, (128, 128))
     assert page.locator("#board .labels button").all_inner_texts() == ["ground", "wall", "window"]
     page.locator("#board").get_by_text("window").click()
@@ -258,7 +267,7 @@ def test_a_card_of_the_wall_opens_its_model_with_its_picture(page):
             break
     page.locator("#wall-translate button").first.click()
     result(page, (64, 64))
-    assert page.locator("#model input").input_value() == "sketch"
+    assert page.locator("#model :checked").input_value() == "sketch"
     assert page.locator("#input img").is_visible()
 
 
@@ -272,3 +281,32 @@ def test_a_page_of_a_server_that_is_gone_says_so(page):
     page.get_by_text("The server was started anew").wait_for()
     page.get_by_role("button", name="Reload").click()
     page.get_by_text("The server was started anew").wait_for(state="detached")
+
+
+def test_results_of_a_visit_are_returned_to_compared_packed_and_go_on(page, tmp_path):
+    page.set_input_files("#input input[type=file]", photo(tmp_path / "one.png", (60, 40)))
+    first = result(page, (60, 40))
+    page.get_by_label("emoji → line").check()
+    second = result(page, (60, 40), other_than=first)
+    page.reload()  # results stay
+    page.locator("#strip li").nth(1).wait_for()
+    count = page.locator("#strip li").count()
+    page.locator("#strip li button").nth(1).click()
+    result(page, (60, 40), other_than=second)
+    for number in (0, 1):
+        page.locator("#strip li input").nth(number).check()
+    page.get_by_role("button", name="Compare two").click()
+    page.locator("#strip dialog .before").wait_for()
+    page.get_by_role("button", name="✕ Close").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download zip (2)").click()
+    download.value.save_as(tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert sorted(archive.namelist()) == ["one-both-ways-2.png", "one-both-ways.png"]
+    page.locator("#translate-result").get_by_role("button", name="Another style").click()
+    page.locator("#translate-result .empty").wait_for()
+    page.click("#go")
+    result(page, (60, 40))
+    page.wait_for_function(f"document.querySelectorAll('#strip li').length == {count + 1}")
+    page.get_by_role("button", name="Forget all").click()
+    page.locator("#strip section").wait_for(state="hidden")

@@ -13,6 +13,7 @@ import datasets
 from tests.test_browser import address, browser, page  # noqa: F401
 from tests.test_page import model
 from translate.config import UserError
+from translate.inference import images
 from translate.task import DataInfo, find
 from translate.training.checkpoint import write_model
 
@@ -41,31 +42,37 @@ def models(tmp_path_factory):
 
 
 def test_only_models_of_captions_are_offered(shelf):
-    from translate.ui.translate import choices
-
     assert [entry.name for entry in shelf.drawers()] == ["birds", "elsewhere"]
-    assert [name for _, name in choices(shelf)] == ["both-ways"], "tab Translate keeps to translators"
+    assert [entry.name for entry in shelf.translators()] == ["both-ways"], "Translate keeps to translators"
     said = {entry.name: (entry.folder / "README.md").read_text() for entry in shelf.drawers()}
     assert "pipeline_tag: text-to-image" in said["birds"], "where the Hub looks for it"
 
 
+def seen(picture):
+    """As a file of it has it, [H, W, 3]."""
+    return np.asarray(images.to_image(picture.tensor), int)
+
+
 def test_pictures_chips_and_a_sheet(shelf):
-    from translate.ui.caption import draw
+    from translate.ui.caption import chips, draw
+
+    def told(caption):
+        return chips(shelf.entry("birds"), caption, shelf.pipeline("birds").reading(caption))
 
     made = draw(shelf, "birds", LECTURE + " qwx", 5, 3)
     assert [picture.size for picture in made.pictures] == [(32, 32)] * 5
     assert Image.open(made.file).size[0] > 90 and made.file.name == "birds-seed-3.png"
     assert made.note.startswith("5 pictures in") and "seed 3. Note: " in made.note and "qwx" in made.note
     for attribute in ("crown: red", "belly: red", "wing: black", "beak shape: pointed", "<s>qwx</s>"):
-        assert attribute in made.chips
-    assert "rgb(208, 40, 40)" in made.chips, "a dot of the colour"
+        assert attribute in told(LECTURE + " qwx")
+    assert "rgb(208, 40, 40)" in told(LECTURE), "a dot of the colour"
     again = draw(shelf, "birds", LECTURE + " qwx", 2, 3)
     for one, other in zip(again.pictures, made.pictures, strict=False):  # kernels round by the batch's size
-        assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 1
+        assert np.abs(seen(one) - seen(other)).max() <= 1
     tame = draw(shelf, "birds", LECTURE, 4, 3, 0.3), draw(shelf, "birds", LECTURE, 4, 3)
-    spread = [np.stack([np.asarray(p, float) for p in d.pictures]).std(0).mean() for d in tame]
+    spread = [np.stack([seen(p) for p in d.pictures]).std(0).mean() for d in tame]
     assert spread[0] < spread[1], "truncation makes pictures alike"
-    assert "<script>" not in draw(shelf, "birds", "a <script> bird", 1, 0).chips
+    assert "<script>" not in told("a <script> bird")
 
 
 def test_words_are_the_chips_of_other_models(shelf):
@@ -86,7 +93,7 @@ def test_the_way_from_one_to_another(shelf):
     ends = draw(shelf, "birds", "a red bird", 1, 1), draw(shelf, "birds", "a blue bird", 1, 2)
     frames = [np.asarray(picture, float) for picture in made.pictures]
     for frame, end in zip((frames[0], frames[-1]), ends, strict=True):
-        assert np.abs(frame - np.asarray(end.pictures[0], float)).max() <= 1
+        assert np.abs(frame - seen(end.pictures[0])).max() <= 1
     steps = [np.abs(b - a).mean() for a, b in zip(frames, frames[1:], strict=False)]
     assert len(frames) == 6 and 0 < max(steps) < np.abs(frames[-1] - frames[0]).mean()
     film = Image.open(made.moving)
@@ -131,17 +138,17 @@ def test_mistakes_are_sentences(shelf, values, said):
 
 
 def test_the_tab_in_a_browser(page, tmp_path):
-    page.get_by_role("tab", name="Caption").click()
+    page.get_by_role("tab", name="From words").click()
     page.locator("#caption-description").get_by_text("df_gan").first.wait_for()
     page.fill("#caption-text textarea", LECTURE)
     page.get_by_label("Keep the seed").check()
     page.click("#caption-go")
     page.get_by_text("4 pictures in").wait_for()
     page.get_by_text("wing: black").wait_for()
-    assert page.locator("#caption-gallery .thumbnail-item img").count() == 4
+    assert page.locator("#caption-result .board img").count() == 4
     assert page.locator("#caption-seed input").input_value() == "0"
     with page.expect_download() as download:
-        page.click("#caption-download")
+        page.click("#caption-result .save")
     download.value.save_as(tmp_path / "sheet.png")
     assert download.value.suggested_filename == "birds-seed-0.png"
     page.get_by_label("Keep the seed").uncheck()

@@ -42,7 +42,6 @@ def models(tmp_path_factory):
 
 def test_models_are_offered_by_scale_and_look(shelf):
     from translate.ui import enhance
-    from translate.ui.translate import choices
 
     assert enhance.scales(shelf) == [("× 2", 2), ("× 4", 4)]
     faithful_first = [("Faithful", "photo-x4"), ("Sharp", "photo-x4-sharp"), ("Fast", "photo-x4-fast")]
@@ -50,7 +49,7 @@ def test_models_are_offered_by_scale_and_look(shelf):
         ("mine-x2", "mine-x2"),
         *faithful_first,
     ]
-    assert [name for _, name in choices(shelf)] == ["both-ways"], "tab Translate keeps to translators"
+    assert [entry.name for entry in shelf.translators()] == ["both-ways"], "Translate keeps to translators"
 
 
 def test_size_and_time_are_told_ahead(shelf, tmp_path):
@@ -73,7 +72,7 @@ def test_enhance_gives_a_larger_file_and_both_for_the_slider(shelf, tmp_path):
 
     made = enhance.enhance(shelf, "mine-x2", str(photo(tmp_path / "a b.png", (50, 30))))
     assert made.file.name == "a b-x2.png" and Image.open(made.file).size == (100, 60)
-    assert [i.size for i in made.pair] == [(100, 60)] * 2 and made.note.startswith("100 × 60 px in")
+    assert made.before.size == (50, 30) and made.note.startswith("100 × 60 px in")
     averaged = enhance.enhance(shelf, "mine-x2", str(tmp_path / "a b.png"), ensemble=True)
     difference = np.abs(
         np.asarray(Image.open(made.file), float) - np.asarray(Image.open(averaged.file), float)
@@ -108,10 +107,13 @@ def test_a_model_that_does_more_halves_its_result(shelf, tmp_path):
 
 def test_a_large_result_is_shown_smaller(shelf, tmp_path, monkeypatch):
     from translate.ui import enhance
+    from translate.ui.visit import Visits
 
     monkeypatch.setattr(enhance, "SHOWN", 64)
     made = enhance.enhance(shelf, "photo-x4", str(photo(tmp_path / "a.png", (40, 20))))
-    assert Image.open(made.file).size == (160, 80) and made.pair[1].size == (64, 32)
+    assert Image.open(made.file).size == (160, 80)
+    kept = Visits().keep("me", made, "enhance")
+    assert Image.open(kept.shown(0)).size == (64, 32) and Image.open(kept.before).size == (40, 20)
     assert "shown at 64 × 32" in made.note
 
 
@@ -131,7 +133,7 @@ def test_mistakes_are_sentences(shelf, tmp_path, monkeypatch):
 
 
 def test_the_tab_in_a_browser(page, tmp_path):
-    page.get_by_role("tab", name="Enhance").click()
+    page.get_by_role("tab", name="Enlarge").click()
     page.locator("#enhance-model").get_by_text("Sharp").wait_for()
     page.locator("#enhance-examples img").first.click()
     page.get_by_text("100 × 60 px in").wait_for()
@@ -141,9 +143,9 @@ def test_the_tab_in_a_browser(page, tmp_path):
     page.get_by_text("60 × 40 → 120 × 80 px, about").wait_for()
     page.click("#enhance-go")
     page.get_by_text("120 × 80 px in").wait_for()
-    page.locator("#enhance-slider img").first.wait_for()
+    page.locator("#enhance-result .before").wait_for()
     with page.expect_download() as download:
-        page.click("#enhance-download")
+        page.click("#enhance-result .save")
     download.value.save_as(tmp_path / "out.png")
     assert download.value.suggested_filename == "bird-x2.png"
     assert Image.open(tmp_path / "out.png").size == (120, 80)

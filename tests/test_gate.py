@@ -5,6 +5,7 @@
 import asyncio
 import contextlib
 import io
+import json
 import os
 import time
 from pathlib import Path
@@ -149,7 +150,8 @@ def test_results_are_the_visitors_and_the_page_translates_through_this_protocol(
     given = visitor.upload(photo(tmp_path / "bird.png", (40, 30)))
     done = visitor.run(handler, visitor.values(handler, model="both-ways", input=given))
     assert done["success"], done
-    path = next(part["path"] for part in done["output"]["data"] if isinstance(part, dict) and "path" in part)
+    shown = json.loads(done["output"]["data"][0])["pictures"][0]["after"]
+    path = shown.removeprefix("gradio_api/file=")
     assert Image.open(io.BytesIO(visitor.http.get(f"{API}/file={path}").content)).size == (40, 30)
     stranger = Visitor(address)
     assert stranger.http.get(f"{API}/file={path}").status_code == 403

@@ -59,7 +59,7 @@ def test_translate_gives_a_file_of_the_same_size(shelf, tmp_path):
 
     made = translate(shelf, "both-ways", str(photo(tmp_path / "a b.jpg")))
     assert made.file.name == "a b-both-ways.png" and Image.open(made.file).size == (90, 60)
-    assert made.note.startswith("90 × 60 px in ") and [i.size for i in made.pair] == [(90, 60)] * 2
+    assert made.note.startswith("90 × 60 px in ") and made.before.size == made.pictures[0].size == (90, 60)
     assert tmp_path / "gradio" in made.file.parents, "nothing is written outside the page's folder"
     back = translate(shelf, "both-ways", str(tmp_path / "a b.jpg"), "BtoA")
     assert back.file.read_bytes() != made.file.read_bytes()
@@ -86,7 +86,8 @@ def test_translate_keeps_sixteen_bits_and_alpha(shelf, tmp_path):
 
 
 def test_handlers_answer_mistakes_with_a_sentence(shelf, tmp_path):
-    from translate.ui.translate import sample, translate
+    from translate.ui.samples import sample
+    from translate.ui.translate import translate
 
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(UserError, match="^text.png holds text, not a picture"):
@@ -102,7 +103,7 @@ def test_handlers_answer_mistakes_with_a_sentence(shelf, tmp_path):
 
 
 def test_sample_gives_pictures_and_a_sheet(shelf):
-    from translate.ui.translate import sample
+    from translate.ui.samples import sample
 
     one, two = sample(shelf, "noise", 5, 3), sample(shelf, "noise", 5, 3)
     assert len(one.pictures) == 5 and one.file.read_bytes() == two.file.read_bytes()
@@ -264,7 +265,7 @@ def test_folders_that_cannot_be_used_are_told_in_a_sentence_and_the_others_work(
     from translate.inference.catalog import trouble
     from translate.ui.page import build
     from translate.ui.shelf import Shelf
-    from translate.ui.translate import choices, translate
+    from translate.ui.translate import translate
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     root = tmp_path / "models"
@@ -278,7 +279,7 @@ def test_folders_that_cannot_be_used_are_told_in_a_sentence_and_the_others_work(
         if name == "newer":
             (root / name / "weights.safetensors").write_bytes(b"")
     shelf = Shelf([root])
-    assert build(shelf) and {name for _, name in choices(shelf)} == {"whole", "cut"}
+    assert build(shelf) and {entry.name for entry in shelf.translators()} == {"whole", "cut"}
     assert {entry.name for entry in shelf.everything()} == {"whole", "cut", *BROKEN}
     for name, (_, told) in BROKEN.items():
         assert told in trouble(root / name)

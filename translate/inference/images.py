@@ -296,7 +296,7 @@ def to_image(tensor: Tensor, like: Picture | None = None) -> Image.Image:
     16-bit colour comes out with 8 bits here, because Pillow has no mode for it; `encode` keeps it.
     """
     bits = 16 if like and like.bits == 16 and tensor.shape[-3] == 1 and like.alpha is None else 8
-    pixels = _quantised(tensor, like, bits)
+    pixels = quantised(tensor, like, bits)
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     if profile := _profile(like, pixels.shape[-1]):
         image.info["icc_profile"] = profile
@@ -326,7 +326,7 @@ def encode(
     exif, dpi = (said.exif(location), said.dpi) if said else (None, None)
     bits = like.bits if like and format in ("PNG", "TIFF") else 8
     if bits == 16:
-        pixels = _quantised(tensor, like, 16)
+        pixels = quantised(tensor, like, 16)
         write = sixteen.png if format == "PNG" else sixteen.tiff
         return write(pixels, _profile(like, pixels.shape[-1]), exif, dpi)
     image = to_image(tensor, dataclasses.replace(like, bits=8) if like else None)
@@ -368,8 +368,9 @@ def grid(tensors: list[Tensor], gap: int = 2) -> Tensor:
     return sheet
 
 
-def _quantised(tensor: Tensor, like: Picture | None, bits: int) -> np.ndarray:
-    """[H, W, C] uint8 or uint16, C = 1 to 4, with the alpha of `like` where the tensor has none."""
+def quantised(tensor: Tensor, like: Picture | None, bits: int) -> np.ndarray:
+    """[H, W, C] uint8 or uint16, C = 1 to 4, with the alpha of `like` where the tensor has none; colours
+    under alpha are those of a file, off white paper."""
     tensor = tensor.detach()[None] if tensor.ndim == 3 else tensor.detach()
     alpha = like.alpha if like and tensor.shape[1] in (1, 3) else None
     if alpha is not None and alpha.shape[-2:] != tensor.shape[-2:]:

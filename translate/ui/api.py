@@ -5,11 +5,9 @@ They wait in the page's queue and are judged by its gate; nothing else of the pa
 
 import gradio as gr
 
-from translate.inference import images
-from translate.inference.images import Picture
-from translate.ui import caption, enhance, translate
+from translate.ui import caption, enhance, samples, translate
 from translate.ui.parts import WORK, reporter
-from translate.ui.pictures import lay
+from translate.ui.pictures import write
 from translate.ui.shelf import Shelf
 
 
@@ -31,7 +29,7 @@ def endpoints(shelf: Shelf) -> None:
 
     def sampled(model, count, seed, label, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         work = request.session_hash or "", reporter(progress, "Drawing")
-        return files(translate.sample(shelf, model, count, seed, label, *work).pictures, model)
+        return files(samples.sample(shelf, model, count, seed, label, *work).pictures, model)
 
     with gr.Row(visible=False):
         image = gr.Image(label="image", type="filepath")
@@ -58,6 +56,4 @@ def whole(number) -> int | None:
 
 def files(pictures, model: str) -> list[str]:
     """A PNG of each."""
-    decoded = [images.decode(picture) for picture in pictures]
-    data = [images.encode(d.tensor, Picture(tensor=d.tensor)) for d in decoded]
-    return [str(lay(f"{model}-{number + 1}.png", each)) for number, each in enumerate(data)]
+    return [str(write(picture, f"{model}-{number}.png")) for number, picture in enumerate(pictures, 1)]

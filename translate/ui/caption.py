@@ -5,7 +5,7 @@ import html
 import io
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
@@ -15,15 +15,16 @@ from datasets.attributes import attributes_of
 from translate.config import UserError
 from translate.inference import images
 from translate.inference.catalog import Entry
-from translate.inference.images import Picture
 from translate.reading import LONGEST, Reading
 from translate.ui import wall
 from translate.ui.lanes import Report
 from translate.ui.nearest import nearest, prepared
-from translate.ui.parts import Hint, line, on, reporter, stopper
-from translate.ui.pictures import lay, write
-from translate.ui.shelf import Shelf
+from translate.ui.parts import Chooser, Hint, Runner, line, on, reporter
+from translate.ui.pictures import lay
+from translate.ui.result import Result, Studio, number
+from translate.ui.shelf import Shelf, title
 from translate.ui.translate import about, told
+from translate.ui.visit import Made
 
 MOST = 16  # pictures of a caption
 FRAMES = 12  # pictures on the way from one to another
@@ -34,14 +35,12 @@ DULL = frozenset("a an the this that is are has have with and of in on its it to
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What came of a caption."""
+class Film:
+    """The way from one picture to another."""
 
     pictures: tuple[Image.Image, ...]
-    file: Path  # all in one PNG, or the animation
+    moving: Path  # there and back
     note: str
-    chips: str = ""  # HTML
-    moving: Path | None = field(default=None)
 
 
 def draw(
@@ -53,7 +52,7 @@ def draw(
     truncation: float = 0.0,
     session: str = "",
     report: Report | None = None,
-) -> Drawn:
+) -> Made:
     """`count` pictures of a caption. Raises UserError with a sentence for the user."""
     count, seed = whole(count, "pictures", 1, MOST), whole(seed, "seed", 0, SEEDS)
     pipeline, caption = shelf.pipeline(chosen(model)), asked(caption)
@@ -64,10 +63,9 @@ def draw(
     reading = pipeline.reading(caption)
     note = f"{count} {'picture' if count == 1 else 'pictures'} in {told(seconds)}, seed {seed}"
     note += f". Note: {reading.note}." if reading.note else ""
-    sheet = Picture(tensor=images.grid([picture.tensor for picture in pictures]))
-    file = write(sheet, f"{model}-seed-{seed}.png")
-    shown = tuple(images.to_image(picture.tensor) for picture in pictures)
-    return Drawn(shown, file, note, chips(shelf.entry(model), caption, reading))
+    words = (caption,) * count
+    stem = f"{model}-seed-{seed}"
+    return Made(tuple(pictures), note, stem, f"{title(shelf.entry(model))}: “{caption}”", said=words)
 
 
 def between(
@@ -79,7 +77,7 @@ def between(
     truncation: float = 0.0,
     session: str = "",
     report: Report | None = None,
-) -> Drawn:
+) -> Film:
     """A strip and an animation from one caption and seed to another. Raises UserError."""
     frames = whole(frames, "frames", 2, 2 * MOST)
     seeds = tuple(whole(seed, "seed", 0, SEEDS) for seed in seeds)
@@ -96,7 +94,7 @@ def between(
     options = dict(save_all=True, append_images=there_and_back[1:], duration=PACE, loop=0, quality=90)
     there_and_back[0].save(film, "WEBP", **options)
     moving = lay(f"{model}-{seeds[0]}-{seeds[1]}.webp", film.getvalue())
-    return Drawn(shown, moving, note, moving=moving)
+    return Film(shown, moving, note)
 
 
 def copies(shelf: Shelf, model: str | None, caption, seed, truncation, number: int, session="", report=None):
@@ -149,20 +147,20 @@ def chips(entry: Entry, caption: str, reading: Reading) -> str:
 # --- the page ---------------------------------------------------------------------------------------------
 
 
-def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> None:
-    """Build the tab inside `page`; a click on a card of `start` leads here."""
+def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
+    """Build the tab `here`; a click on a card of `start` leads here."""
+    shelf, page = studio.shelf, studio.page
     nothing = gr.Markdown(elem_id="caption-nothing", visible=False)
-    with gr.Row(elem_id="caption-panel", equal_height=False) as panel:
+    with gr.Row(elem_id="caption-panel", elem_classes="result-first", equal_height=False) as panel:
         with gr.Column(min_width=320):
-            model = gr.Dropdown(label="Model", elem_id="caption-model", interactive=True)
+            chooser = Chooser(shelf, shelf.drawers, "caption-model")
+            model = chooser.model
             description = gr.Markdown(elem_id="caption-description")
             caption = gr.Textbox(
                 label="What should the picture show?", elem_id="caption-text", lines=1,
                 max_lines=5, max_length=LONGEST,
             )  # fmt: skip
-            with gr.Row():
-                go = gr.Button("Draw", variant="primary", elem_id="caption-go", scale=3)
-                cancel = gr.Button("Cancel", elem_id="caption-cancel", scale=1, min_width=80)
+            runner = Runner(shelf, "caption", "Draw")
             examples = gr.Dataset(
                 label="Examples", components=[caption], samples=[[""]], type="values", samples_per_page=8
             )
@@ -176,13 +174,7 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
             )  # fmt: skip
         with gr.Column(min_width=320):
             understood = gr.HTML(elem_id="caption-chips")
-            gallery = gr.Gallery(
-                label="Pictures", elem_id="caption-gallery", elem_classes="pictures", object_fit="contain",
-                height="auto", format="png", interactive=False,
-            )  # fmt: skip
-            said = line("caption-said")
-            note = gr.Markdown(elem_id="caption-note")
-            download = gr.DownloadButton("Download PNG", elem_id="caption-download", interactive=False)
+            result = Result(studio, "caption", "Type a caption and press Enter: the pictures appear here.")
             with gr.Accordion("From one to another", open=False):
                 other = gr.Textbox(label="Second caption (empty: the same)", elem_id="caption-other")
                 seed_2 = gr.Number(
@@ -209,36 +201,32 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
                 near_note = gr.Markdown(elem_id="caption-near-note")
 
     def refresh(name):
-        names = [entry.name for entry in shelf.drawers()]
-        name = name if name in names else names[0] if names else None
         message = (
-            "No model here draws captions yet. Train one: `python train.py --task df_gan` on drawn birds, "
-            "with `--data DIR` on your own pictures."
+            "No model here draws captions yet. Train one: `python train.py --task df_gan`, with `--data DIR` "
+            "on your own pictures."
         )
-        return {
-            nothing: gr.update(visible=not names, value=message),
-            panel: gr.update(visible=bool(names)),
-            model: gr.update(choices=names, value=name),
-            **show(name),
-        }
+        known = bool(shelf.drawers())
+        hidden = {nothing: gr.update(visible=not known, value=message), panel: gr.update(visible=known)}
+        return {**hidden, model: chooser.refreshed(name)}
 
     def show(name):
-        entry = next((entry for entry in shelf.drawers() if entry.name == name), None)
+        entry = chooser.entry(name)
         told = entry.facts.get("info", {}).get("captions", []) if entry else []
         line = f"{entry.description}\n\n<small>{html.escape(about(entry))}</small>" if entry else ""
         return {
             description: line,
             examples: gr.update(samples=[[text] for text in told] or [[""]], visible=bool(told)),
+            result.viewer: "",
+            understood: "",
         }
 
-    def run(name, text, number, start, keep, cut, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+    def run(name, text, number, start, keep, cut, session="", report=None):
         start = start if keep else random.randrange(SEEDS)
-        session, report = request.session_hash or "", reporter(progress, "Drawing")
         made = draw(shelf, name, text, number, start, cut, session, report)
         with contextlib.suppress(UserError):  # said when it is asked for
             prepared(shelf.lanes, shelf.pipeline(name))
-        ready = gr.update(value=made.file, interactive=True)
-        return list(made.pictures), made.note, made.chips, ready, start
+        reading = shelf.pipeline(name).reading(asked(text))
+        return made, {understood: chips(shelf.entry(name), asked(text), reading), seed: start}
 
     def walk(name, text, text_2, start, end, cut, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         session, report = request.session_hash or "", reporter(progress, "Drawing")
@@ -250,28 +238,27 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
         session, report = request.session_hash or "", reporter(progress, "Looking through training pictures")
         return copies(shelf, name, text, start, cut, number - 1, session, report)
 
-    on(page.load, refresh, model, [nothing, panel, model, description, examples])
-    on(model.change, show, model, [description, examples])
-    inputs = [model, caption, count, seed, lock, truncation]
-    outputs = [gallery, note, understood, download, seed]
-    on([go.click, caption.submit], run, inputs, outputs, said, work=True, show_progress_on=gallery)
-    taken = on(examples.click, lambda row: row[0] if row else gr.skip(), examples, caption)
-    on(taken.then, run, inputs, outputs, said, work=True, show_progress_on=gallery)
+    def drawing(events):
+        inputs = [model, caption, count, seed, lock, truncation]
+        return result.of(events, run, inputs, runner.said, [understood, seed], "Drawing")
+
+    on([page.load, here.select], refresh, model, [nothing, panel, model])
+    on(model.change, show, model, [description, examples, result.viewer, understood])
+    drawing([runner.go.click, caption.submit])
+    drawing(on(examples.click, lambda row: row[0] if row else gr.skip(), examples, caption).then)
     ways = [model, caption, other, seed, seed_2, truncation]
     on(way.click, walk, ways, [moving, strip, way_note], way_said, work=True, show_progress_on=strip)
     compared = [model, caption, seed, truncation, which]
     on(look.click, compare, compared, [near, near_note], look_said, work=True, show_progress_on=near)
-    on(gallery.select, picked, None, which)
+    on(result.viewer.choose, picked, None, which)
 
     def enter(event: gr.EventData):
         card = wall.asked(event, shelf)
         return gr.Tabs(selected="caption"), card.entry.name, card.words
 
-    entered = on(start.click, enter, None, [show_tab, model, caption], said)
-    on(entered.then, run, inputs, outputs, said, work=True, show_progress_on=gallery)
-    on(cancel.click, stopper(shelf), None, None)
+    drawing(on(start.click, enter, None, [studio.tabs, model, caption], runner.said).then)
 
 
-def picked(event: gr.SelectData) -> int:
+def picked(event: gr.EventData) -> int:
     """The number of the picture that was clicked."""
-    return min(event.index + 1, MOST)
+    return int(min(max(number(event, "index", 0), 0), MOST - 1)) + 1

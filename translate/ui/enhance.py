@@ -2,27 +2,37 @@
 
 import dataclasses
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 from translate.config import UserError
-from translate.inference import images
 from translate.inference.catalog import Entry
 from translate.inference.images import Picture
+from translate.inference.pipeline import LARGEST
 from translate.ui import wall
 from translate.ui.lanes import GUESS, Report
-from translate.ui.parts import Hint, line, on, reporter, stopper
-from translate.ui.pictures import Unreadable, lay, opened, pixels, showable, write
-from translate.ui.shelf import Shelf
-from translate.ui.translate import Made, counted, thumbnails, told
+from translate.ui.parts import Hint, Runner, on
+from translate.ui.pictures import Unreadable, lay, opened, pixels, showable
+from translate.ui.result import Result, Studio
+from translate.ui.shelf import Shelf, title
+from translate.ui.translate import counted, thumbnails, told
+from translate.ui.visit import Kept, Made
 
 TRIED = 96  # pixels, side of the square that is timed
-SHOWN = 4096  # longer side of the pictures in the slider
+SHOWN = 4096  # pixels, the longer side of what is shown
 LOOKS = {"faithful": 0, "sharp": 1, "fast": 2}  # in this order
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What an enlargement will be."""
+
+    note: str
+    source: str  # what browsers can show of the picture
 
 
 def scale(entry: Entry) -> int:
@@ -73,7 +83,7 @@ def forecast(
     ensemble: bool = False,
     factor: int | None = None,
     session: str = "",
-) -> Made | None:
+) -> Forecast | None:
     """Size and time of the enlargement, in a line, and what browsers can show of the picture.
 
     Raises UserError for what cannot be enlarged.
@@ -88,7 +98,7 @@ def forecast(
     width, height = picture.size
     seconds = seconds_per_pixel(shelf, model, session) * width * height * (8 if ensemble else 1)
     line = f"{width} × {height} → {factor * width} × {factor * height} px, about {told(seconds)}"
-    return Made(Path(source), line, source=shown)
+    return Forecast(line, shown)
 
 
 def enhance(
@@ -100,9 +110,7 @@ def enhance(
     session: str = "",
     report: Report | None = None,
 ) -> Made:
-    """One uploaded file, enlarged `factor` times (by default as much as the model does), as a PNG; beside it
-    the same by bicubic. Raises UserError.
-    """
+    """One uploaded file, enlarged `factor` times, by default as much as the model does. Raises UserError."""
     if not source:
         raise Hint("Give a picture first: drop one, paste one or take one.")
     if not model:
@@ -119,30 +127,23 @@ def enhance(
         halved = [None if x is None else smaller(x, does // factor) for x in (result.tensor, result.alpha)]
         result = dataclasses.replace(result, tensor=halved[0], alpha=halved[1])
         seconds = time.perf_counter() - start
-        with shelf.lanes.aside(job):
-            file = write(result, f"{Path(source).stem}-x{factor}.png")
-            width, height = result.size
-            shrink = min(1.0, SHOWN / max(result.size))
-            shown = max(1, round(width * shrink)), max(1, round(height * shrink))
-            before, after = (
-                opaque(tensor).resize(shown, Image.BICUBIC) for tensor in (picture.tensor, result.tensor)
-            )
+    width, height = result.size
     note = f"{width} × {height} px in {told(seconds)}"
+    shrink = min(1.0, SHOWN / max(result.size))
+    shown = max(1, round(width * shrink)), max(1, round(height * shrink))
     note += f"; shown at {shown[0]} × {shown[1]}, the download is whole" if shrink < 1 else ""
-    return Made(file, note, pair=(before, after))
-
-
-def opaque(tensor: torch.Tensor) -> Image.Image:
-    return images.to_image(tensor).convert("RGB")
+    words, stem = title(shelf.entry(model)), f"{Path(source).stem}-x{factor}"
+    return Made((result,), note, stem, words, picture, ("Before", "Enlarged"), shown=SHOWN)
 
 
 # --- the page ---------------------------------------------------------------------------------------------
 
 
-def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> None:
-    """Build the tab inside `page`; a click on a card of `start` leads here."""
+def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
+    """Build the tab `here`; a click on a card of `start` leads here."""
+    shelf, page = studio.shelf, studio.page
     nothing = gr.Markdown(elem_id="enhance-nothing", visible=False)
-    with gr.Row(elem_id="enhance-panel", equal_height=False) as panel:
+    with gr.Row(elem_id="enhance-panel", elem_classes="result-first", equal_height=False) as panel:
         with gr.Column(min_width=320):
             source = gr.Image(
                 label="Picture", elem_id="enhance-input", sources=["upload", "clipboard", "webcam"],
@@ -156,17 +157,9 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
             model = gr.Radio(label="Look", elem_id="enhance-model")
             ensemble = gr.Checkbox(label="Eight views averaged (8 times as long)", elem_id="enhance-ensemble")
             ahead = gr.Markdown(elem_id="enhance-ahead")
-            with gr.Row():
-                go = gr.Button("Enlarge", variant="primary", elem_id="enhance-go", scale=3)
-                cancel = gr.Button("Cancel", elem_id="enhance-cancel", scale=1, min_width=80)
-            said = line("enhance-said")
+            runner = Runner(shelf, "enhance", "Enlarge")
         with gr.Column(min_width=320):
-            slider = gr.ImageSlider(
-                label="Bicubic / enlarged (scroll to zoom)", elem_id="enhance-slider", interactive=False,
-                format="png", max_height=520, buttons=["fullscreen"], type="pil",
-            )  # fmt: skip
-            note = gr.Markdown(elem_id="enhance-note")
-            download = gr.DownloadButton("Download PNG", elem_id="enhance-download", interactive=False)
+            result = Result(studio, "enhance", "Give a small picture: it appears here, enlarged.")
 
     def refresh():
         known = scales(shelf)
@@ -201,34 +194,28 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
             return {ahead: ""}
         return {ahead: found.note, **({} if found.source == path else {source: found.source})}
 
-    def run(name, path, eight, times, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio's way
-        progress(0, desc="Enlarging")
-        session, report = request.session_hash or "", reporter(progress, "Enlarging")
-        made = enhance(shelf, name, path, eight, times, session, report)
-        return made.pair, made.note, gr.update(value=made.file, interactive=True)
-
-    nothing_made = {slider: None, note: "", download: gr.update(value=None, interactive=False)}
+    def run(*values, session="", report=None):
+        return enhance(shelf, *values, session=session, report=report)
 
     def unread(error: UserError) -> dict:
         return {ahead: "", **({source: None} if isinstance(error, Unreadable) else {})}
 
-    given, outputs = [model, source, ensemble, factor], [slider, note, download]
+    given = [model, source, ensemble, factor]
 
     def telling(events):
-        return on(
-            events, tell, given, [ahead, source], said, work=True, failed=unread, show_progress="hidden"
-        )  # fmt: skip
+        seen = dict(work=True, failed=unread, show_progress="hidden")
+        return on(events, tell, given, [ahead, source], runner.said, **seen)
+
+    def enlarging(events):
+        return result.of(events, run, given, runner.said, what="Enlarging")
 
     on(page.load, refresh, None, [nothing, panel, factor, model, examples])
     on(model.change, shown, model, examples)
     telling(on(factor.input, of_factor, factor, model).then)
     telling([source.input, model.input, ensemble.input])
-    on(source.clear, lambda: {ahead: "", **nothing_made}, None, [ahead, *outputs], said)
-    enlarging = dict(work=True, failed=lambda _: nothing_made, show_progress_on=slider)
-    on(go.click, run, given, outputs, said, **enlarging)
-    told_ahead = telling(on(examples.select, example, model, source, said).then)
-    on(told_ahead.then, run, given, outputs, said, **enlarging)
-    on(cancel.click, stopper(shelf), None, None)
+    result.clear(source.clear, ahead, runner.said)
+    enlarging(runner.go.click)
+    enlarging(telling(on(examples.select, example, model, source, runner.said).then).then)
 
     def enter(event: gr.EventData):
         card = wall.asked(event, shelf)
@@ -237,5 +224,13 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
         laid = str(lay(path.name, path.read_bytes()))
         return gr.Tabs(selected="enhance"), does, gr.update(choices=known, value=card.entry.name), laid
 
-    entered = telling(on(start.click, enter, None, [show_tab, factor, model, source], said).then)
-    on(entered.then, run, given, outputs, said, **enlarging)
+    entered = on(start.click, enter, None, [studio.tabs, factor, model, source], runner.said)
+    enlarging(telling(entered.then).then)
+
+    def suits(kept: Kept) -> bool:
+        found = shelf.enlargers()
+        return bool(found) and max(w * h for w, h in kept.sizes) * max(map(scale, found)) ** 2 <= LARGEST
+
+    most = max(map(scale, shelf.enlargers()), default=4)
+    arrived = studio.receive("enlarge", f"Enlarge × {most}", "enhance", source, suits)
+    enlarging(telling(arrived.change).then)

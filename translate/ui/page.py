@@ -10,10 +10,11 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from translate.config import UserError
-from translate.ui import api, caption, enhance, models, several, translate, wall
+from translate.ui import api, caption, enhance, models, samples, several, translate, wall
 from translate.ui.gate import Gate
 from translate.ui.parts import THREADS, on
 from translate.ui.pictures import folder as page_folder
+from translate.ui.result import STATIC, Studio
 from translate.ui.shelf import MAX_PIXELS, Shelf
 from translate.ui.values import Page
 
@@ -22,21 +23,20 @@ WAITING = 1000  # events in the queue, of which most are answered at once; `lane
 
 CSS = """
 .gradio-container, .gradio-container > main { width: 100%; }
+/* Tabs are measured here: so small that none goes into a menu. */
+.visually-hidden.tab-container button { font-size: 1px; padding: 0; }
+#tabs > .tab-wrapper, #tabs > .tab-wrapper .tab-container { height: auto; flex-wrap: wrap; }
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
 #head h1 { margin-bottom: 0; }
 #head p { margin-top: 4px; color: var(--body-text-color-subdued); }
-#chooser { align-items: end; flex-wrap: nowrap; }
-#refresh { min-height: 42px; }
 #alive { position: sticky; top: 0; z-index: 1000; padding: 8px 16px; text-align: center; color: #fff;
   background: #9a3412; }
 #alive button { margin-left: 8px; padding: 2px 12px; border: 1px solid #fff; border-radius: 6px; }
 .line p { margin: 0; padding: 6px 10px; border-radius: 8px; }
 .line .problem { background: color-mix(in srgb, #d97706 14%, transparent); border-left: 3px solid #d97706; }
 .line .remark { color: var(--body-text-color-subdued); padding-left: 0; }
-#note, #made-note { color: var(--body-text-color-subdued); min-height: 1.6em; }
 #description p { margin: 0 0 2px; }
 #description small { color: var(--body-text-color-subdued); }
-#input img, #result img { width: 100%; height: 100%; object-fit: contain; }
 #models-head { align-items: center; flex-wrap: nowrap; }
 #models-refresh { min-height: 42px; }
 #models-gallery .grid-wrap { height: auto; min-height: 0; max-height: 420px; overflow-y: auto; }
@@ -49,7 +49,6 @@ CSS = """
 .pictures .grid-wrap { height: auto !important; min-height: 0; max-height: none; }
 .pictures .grid-container { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); height: auto; }
 .pictures .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
-#caption-gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(256px, 46%), 1fr)); }
 #caption-moving img { width: 100%; height: 100%; object-fit: contain; }
 #preview img { max-height: 420px; width: auto; margin: 0 auto; }
 .chips { display: flex; flex-wrap: wrap; gap: 6px; }
@@ -58,6 +57,8 @@ CSS = """
 .chips i { display: inline-block; width: 11px; height: 11px; border-radius: 50%; margin-right: 6px;
   border: 1px solid #0003; vertical-align: -1px; }
 .chips .lost { opacity: 0.6; }
+#input img { width: 100%; height: 100%; object-fit: contain; }
+@media (max-width: 800px) { .result-first > .column:last-child:has(.viewer.filled) { order: -1; } }
 footer { display: none !important; }
 """
 
@@ -101,6 +102,11 @@ ALIVE = """<script>
 </script>"""
 
 
+def static(pattern: str) -> str:
+    """The files of the page's own parts, in one."""
+    return "\n".join(file.read_text() for file in sorted(STATIC.glob(pattern)))
+
+
 def theme() -> gr.themes.Base:
     """System fonts only: the page fetches nothing from elsewhere."""
     fonts = ("ui-sans-serif", "system-ui", "sans-serif")
@@ -116,19 +122,23 @@ def build(shelf: Shelf) -> Page:
         gr.Markdown(
             "# Translate\nPictures from pictures and from words, with models trained here.", elem_id="head"
         )
-        with gr.Tabs() as tabs:
+        studio = Studio(shelf, page)
+        with gr.Tabs(elem_id="tabs") as studio.tabs:
             with gr.Tab("Start", id="start") as first:
                 start = [wall.section(f"wall-{name}") for name in ("translate", "caption", "enhance")]
             with gr.Tab("Translate", id="translate") as second:
-                translate.tab(shelf, page, start[0], tabs)
-            with gr.Tab("Caption", id="caption") as third:
-                caption.tab(shelf, page, start[1], tabs)
-            with gr.Tab("Enhance", id="enhance") as fourth:
-                enhance.tab(shelf, page, start[2], tabs)
-            with gr.Tab("Several pictures", id="several") as fifth:
+                translate.tab(studio, second, start[0])
+            with gr.Tab("From words", id="caption") as third:
+                caption.tab(studio, third, start[1])
+            with gr.Tab("Enlarge", id="enhance") as fourth:
+                enhance.tab(studio, fourth, start[2])
+            with gr.Tab("From noise", id="samples") as fifth:
+                samples.tab(studio, fifth)
+            with gr.Tab("Several pictures", id="several") as sixth:
                 several.tab(shelf, page)
-            with gr.Tab("Models", id="models") as sixth:
-                models.tab(shelf, sixth, [first, second, third, fourth, fifth])
+            with gr.Tab("Models", id="models") as seventh:
+                models.tab(shelf, seventh, [first, second, third, fourth, fifth, sixth])
+        studio.finish()
 
         def fill():
             return (
@@ -175,8 +185,8 @@ def serve(
                 allowed_paths=[],
                 footer_links=[],
                 theme=theme(),
-                css=CSS,
-                head=ALIVE,
+                css=CSS + static("*.css"),
+                head=ALIVE + f"<script>{static('*.js')}</script>",
                 ssr_mode=False,
                 quiet=True,
                 prevent_thread_lock=True,

@@ -1,14 +1,21 @@
-"""What the tabs are made of: events, lines for sentences, jobs with progress and cancel, results."""
+"""What tabs are made of: events, lines for sentences, the chooser of models, Run and Cancel.
+
+See result.py for what a tab shows in the end, samples.py for a whole tab.
+"""
 
 import functools
 import html
+import json
 from collections.abc import Callable, Sequence
 
 import gradio as gr
 
 from translate.config import UserError
+from translate.inference.catalog import Entry
 from translate.ui.lanes import Report, Stopped
-from translate.ui.shelf import Shelf
+from translate.ui.pictures import thumbnail
+from translate.ui.shelf import Shelf, title
+from translate.ui.values import SHOWN
 
 # Every handler goes through the queue: what answers at once in one lane, what computes in another. The second
 # is wide because jobs wait in `lanes`, which knows how long they are.
@@ -101,3 +108,57 @@ def stopper(shelf: Shelf):
         shelf.lanes.stop(request.session_hash or "")
 
     return stop
+
+
+CHOOSER = """
+const chooser = window.chooser(element, props, trigger);  // "input"
+watch(["value", "cards"], chooser.show);
+chooser.show();
+"""
+
+
+class Chooser:
+    """Models as cards with a picture, a title and a sentence. `self.model` holds the chosen one's name."""
+
+    def __init__(
+        self, shelf: Shelf, offered: Callable[[], list[Entry]], elem_id: str, heading: str = "Model"
+    ):
+        """offered: the models, asked anew whenever the page is opened or the tab is looked at."""
+        self.shelf, self.offered = shelf, offered
+        self.model = gr.HTML(
+            "", elem_id=elem_id, html_template="<div></div>", js_on_load=CHOOSER, cards="[]", heading=heading
+        )
+
+    def refreshed(self, name: str | None):
+        """The list anew, keeping the choice where it is still there; what `self.model` is to become."""
+        found = self.offered()
+        names = [entry.name for entry in found]
+        chosen = name if name in names else names[0] if names else ""
+        return gr.update(value=chosen, cards=json.dumps([card(self.shelf, entry) for entry in found]))
+
+    def refresh_on(self, events):
+        return on(events, self.refreshed, self.model, self.model)
+
+    def entry(self, name: str | None) -> Entry | None:
+        return next((entry for entry in self.offered() if entry.name == name), None)
+
+
+def card(shelf: Shelf, entry: Entry) -> dict:
+    """What a chooser shows of a model."""
+    picture = entry.examples[0] if entry.examples else entry.preview
+    shown = f"gradio_api/file={thumbnail(picture, 192, SHOWN)}" if picture else ""
+    own = " (your run)" * shelf.is_own(entry)
+    return dict(name=entry.name, title=title(entry) + own, words=entry.description[:160], thumbnail=shown)
+
+
+class Runner:
+    """The button that begins, the one that ends, and the line for sentences; progress shows on the result."""
+
+    def __init__(self, shelf: Shelf, name: str, label: str):
+        """name: of the elements: `name-go`, `name-cancel`, `name-said`; bare where it is empty."""
+        prefix = f"{name}-" if name else ""
+        with gr.Row(elem_classes="runner"):
+            self.go = gr.Button(label, variant="primary", elem_id=f"{prefix}go", scale=3)
+            self.cancel = gr.Button("Cancel", elem_id=f"{prefix}cancel", scale=1, min_width=80)
+        self.said = line(f"{prefix}said")
+        on(self.cancel.click, stopper(shelf), None, None)

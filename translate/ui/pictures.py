@@ -38,13 +38,18 @@ def opened(source: str, max_pixels: int) -> Picture:
         raise Unreadable(str(error)) from None
 
 
-def pixels(source: str) -> int:
-    """As the file's head tells, for planning; 0 where it tells nothing."""
+def extent(source: str) -> tuple[int, int]:
+    """Width and height as the file's head tells, for planning; zeros where it tells nothing."""
     try:
         with Image.open(source, formats=images.OPENED) as image:
-            return image.width * image.height
+            return image.size
     except Exception:  # damaged in whatever way: `images.decode` says how
-        return 0
+        return 0, 0
+
+
+def pixels(source: str) -> int:
+    width, height = extent(source)
+    return width * height
 
 
 def write(picture: Picture, name: str) -> Path:
@@ -71,10 +76,10 @@ def lay(name: str, data: bytes) -> Path:
     return file
 
 
-def thumbnail(path: Path, side: int) -> str:
+def thumbnail(path: Path, side: int, place: str = "thumbnails") -> str:
     """A file with a small copy, made once for all visitors; an empty square for a damaged picture."""
     about = f"{path}{path.stat().st_mtime_ns}{side}"
-    file = folder() / "thumbnails" / f"{hashlib.sha256(about.encode()).hexdigest()}.webp"
+    file = folder() / place / f"{hashlib.sha256(about.encode()).hexdigest()}.webp"
     if not file.exists():
         try:
             shown = images.to_image(images.decode(path).tensor)

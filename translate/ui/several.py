@@ -15,8 +15,8 @@ from translate.inference.images import Picture
 from translate.ui.lanes import Report, Stopped
 from translate.ui.parts import line, on, reporter, stopper
 from translate.ui.pictures import lay, opened, pixels, small
-from translate.ui.shelf import Shelf
-from translate.ui.translate import choices, directions, told
+from translate.ui.shelf import Shelf, title
+from translate.ui.translate import directions, told
 
 MOST = 100  # files at a time
 
@@ -114,10 +114,10 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             download = gr.DownloadButton("Download zip", elem_id="several-download", interactive=False)
 
     def translators() -> dict[str, Entry]:
-        return {entry.name: entry for entry in shelf.entries() if shelf.takes(entry) == ("image",)}
+        return {entry.name: entry for entry in [*shelf.translators(), *shelf.enlargers()]}
 
     def refresh(name: str | None):
-        known = [(label, value) for label, value in choices(shelf) if value in translators()]
+        known = [(title(entry), value) for value, entry in translators().items()]
         names = [value for _, value in known]
         return gr.update(choices=known, value=name if name in names else names[0] if names else None)
 

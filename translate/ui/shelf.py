@@ -5,7 +5,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from translate.config import UserError
-from translate.inference.catalog import Entry, entries, roots
+from translate.inference.catalog import HERE, Entry, entries, roots
 from translate.inference.pipeline import Pipeline
 from translate.task import find
 from translate.ui.lanes import Lanes
@@ -54,9 +54,14 @@ class Shelf:
         return [entry for entry in self.entries() if method(entry.task).data == "lowres"]
 
     def translators(self) -> list[Entry]:
-        """Those that tab Translate offers, and no other tab."""
-        elsewhere = {entry.name for entry in [*self.enlargers(), *self.drawers()]}
-        return [entry for entry in self.entries() if entry.name not in elsewhere]
+        """Those that tab Translate offers: first what people have pictures for at hand."""
+        enlargers = {entry.name for entry in self.enlargers()}
+        found = [e for e in self.entries() if self.takes(e) == ("image",) and e.name not in enlargers]
+        return sorted(found, key=lambda entry: entry.domains[:1] != ["photo"])
+
+    def samplers(self) -> list[Entry]:
+        """Those that draw from nothing but noise, perhaps of a class."""
+        return [e for e in self.entries() if {*self.takes(e)} in ({"noise"}, {"noise", "label"})]
 
     def everything(self) -> list[Entry]:
         """Those, models of other kinds, folders that cannot be used, runs that have not saved a model yet;
@@ -71,6 +76,10 @@ class Shelf:
             return -log.stat().st_mtime if log.exists() else 0.0
 
         return sorted(found.values(), key=age)
+
+    def is_own(self, entry: Entry) -> bool:
+        """Whether it is a run of this machine, not a model that came with the checkout."""
+        return self.folders is None and entry.folder.parent != HERE / "pretrained"
 
     def entry(self, name: str | None) -> Entry:
         """Raises UserError for a name that is not on the list."""

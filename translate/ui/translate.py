@@ -5,38 +5,40 @@ The handlers are plain functions of (shelf, values); `tab` ties them to the page
 
 import re
 import time
-from dataclasses import dataclass
+from collections import OrderedDict
 from pathlib import Path
 
 import gradio as gr
-from PIL import Image
 
 from translate.config import UserError
-from translate.inference import images
-from translate.inference.catalog import HERE, Entry
+from translate.inference import painting
+from translate.inference.catalog import Entry
 from translate.inference.images import Picture
 from translate.ui import drawing, rectangles, wall
 from translate.ui.lanes import Job, Report
-from translate.ui.parts import Hint, line, on, reporter, stopper
-from translate.ui.pictures import Unreadable, lay, opened, pixels, showable, small, thumbnail, write
+from translate.ui.parts import Chooser, Hint, Runner, on
+from translate.ui.pictures import Unreadable, extent, lay, opened, pixels, showable, thumbnail
+from translate.ui.result import Result, Studio
 from translate.ui.shelf import Shelf, method, title
+from translate.ui.visit import Made
 
 AUTO, FULL, TRAINED = "auto", "full", "trained"
 UPLOAD, DRAW = "Upload", "Draw"
-EVERY = "every class"
-MOST_SAMPLES = 64
-PER_PICTURE = 0.05  # seconds from noise, before it was measured
+STROKES = 4  # times the side that a painter was trained at: where its strokes show
+THINNEST, BROADEST = 0.4, 2.5  # brushes
+PAINTED = 12  # painted copies kept, so that another strength is mixed at once
 
 
-@dataclass(frozen=True)
-class Made:
-    """What a handler hands to the page."""
+def painter(entry: Entry) -> bool:
+    """Whether a model has a manner that shows at any size: it learned from pieces of two collections."""
+    Task = method(entry.task)
+    return Task.data == "unpaired" and Task.takes == ("image",) and not entry.facts.get("palette")
 
-    file: Path  # full size
-    note: str
-    pair: tuple[Image.Image, Image.Image] | None = None  # before, after
-    pictures: tuple[Image.Image, ...] = ()
-    source: str = ""  # what browsers can show of what was given
+
+def painted_at(entry: Entry, brush: float = 1.0) -> int:
+    """Pixels of the longer side that a painter sees: broader strokes in fewer."""
+    brush = min(BROADEST, max(THINNEST, brush or 1.0))
+    return round(STROKES * (entry.size or 192) / brush)
 
 
 def translate(
@@ -48,35 +50,106 @@ def translate(
     keep_alpha: bool = True,
     session: str = "",
     report: Report | None = None,
+    strength: float = 1.0,
+    brush: float = 1.0,
 ) -> Made:
-    """One uploaded file to a PNG of the same size. Raises UserError with a sentence for the user."""
+    """One uploaded file to a picture of the same size. Raises UserError with a sentence for the user.
+
+    strength: 0 is the picture, 1 all of the style; brush: how broad the strokes are; both of painters alone.
+    """
     if not source:
         raise Hint("Give a picture first: drop one, paste one, take one or pick an example.")
     pipeline, entry = shelf.pipeline(model), shelf.entry(model)
     if direction not in pipeline.task.directions:
         direction = pipeline.task.directions[0]  # left over from another model
-    work_size = {AUTO: pipeline.usual_size, TRAINED: entry.size}.get(size, 0)
-    amount = work_size**2 if work_size else pixels(source)
+    paints = painter(entry)
+    usual = painted_at(entry, brush) if paints else pipeline.usual_size
+    side = {AUTO: usual, TRAINED: entry.size}.get(size, 0)
+    if paints and side >= max(extent(source)):
+        side = 0
+    amount = side**2 if side else pixels(source)
+    options = dict(direction=direction, keep_alpha=keep_alpha)
     with shelf.lanes.job(session, model, amount, report) as job:
         with shelf.lanes.aside(job):
             picture = opened(source, shelf.max_pixels)
         start = time.perf_counter()
-        result = pipeline.translate(
-            picture,
-            direction=direction,
-            work_size=work_size,
-            keep_alpha=keep_alpha,
-            progress=counted(job),
-        )
+        options["progress"] = counted(job)
+        if paints:
+            known = (pipeline, source, direction, side, keep_alpha)
+            copy = copies.get(known) or painting.paint(pipeline, picture, side, **options)
+            remember(known, copy)
+            result = painting.whole(
+                copy, picture, crisp(shelf) if side else None, min(1.0, max(0.0, strength))
+            )
+        else:
+            result = pipeline.translate(picture, work_size=side, **options)
         seconds = time.perf_counter() - start
         with shelf.lanes.aside(job):
-            file = write(result, f"{Path(source).stem}-{model}.png")
-            pair, shown = (small(picture), small(result)), showable(source, picture)
+            shown = showable(source, picture)
     width, height = result.size
     note = f"{width} × {height} px in {told(seconds)}"
     note += ", 16 bits per channel" if result.bits == 16 else ""
-    note += f", translated at {work_size} px" if work_size and work_size != max(picture.size) else ""
-    return Made(file, note, pair, source=shown)
+    note += (
+        f", {'painted' if paints else 'translated'} at {side} px"
+        if side and side != max(picture.size)
+        else ""
+    )
+    note += f", strength {strength:.0%}" if paints and strength < 1 else ""
+    return Made((result,), note, f"{Path(source).stem}-{model}", title(entry), picture, source=shown)
+
+
+def styles(
+    shelf: Shelf,
+    source: str | None,
+    brush: float = 1.0,
+    session: str = "",
+    report: Report | None = None,
+    **_,
+) -> Made:
+    """One picture through every painter of photographs, small enough for a screen. Raises UserError."""
+    if not source:
+        raise Hint("Give a picture first: drop one, paste one, take one or pick an example.")
+    found = [entry for entry in shelf.translators() if painter(entry)]
+    first = found[0].domains[:1] if found else []
+    found = [entry for entry in found if entry.domains[:1] == first]
+    if not found:
+        raise UserError("There is no model of a style here; train one with --task cut.")
+    made, start = [], time.perf_counter()
+    for number, entry in enumerate(found):
+
+        def told_of(share, words, number=number, entry=entry):
+            if report:
+                report((number + (share or 0)) / len(found), title(entry))
+
+        pipeline, side = shelf.pipeline(entry.name), painted_at(entry, brush)
+        with shelf.lanes.job(session, entry.name, side**2, told_of) as job:
+            with shelf.lanes.aside(job):
+                picture = opened(source, shelf.max_pixels)
+            copy = painting.smaller(picture, side)
+            painted = painting.paint(pipeline, copy, 0, progress=counted(job))
+        made.append(painted)
+    note = f"{len(made)} styles in {told(time.perf_counter() - start)}; click one to see it large"
+    words, stem = tuple(title(entry) for entry in found), f"{Path(source).stem}-styles"
+    shown = showable(source, picture)
+    return Made(tuple(made), note, stem, "Every style", picture, source=shown, said=words)
+
+
+copies: OrderedDict[tuple, Picture] = OrderedDict()
+
+
+def remember(known: tuple, copy: Picture) -> None:
+    """Keep the newest few painted copies; large ones would cost too much memory."""
+    if copy.size[0] * copy.size[1] > 4_000_000:
+        return
+    copies[known] = copy
+    while len(copies) > PAINTED:
+        copies.popitem(last=False)
+
+
+def crisp(shelf: Shelf):
+    """The quickest model that enlarges, or None."""
+    found = sorted(shelf.enlargers(), key=lambda e: (e.folder / "weights.safetensors").stat().st_size)
+    return shelf.pipeline(found[0].name) if found else None
 
 
 def counted(job: Job):
@@ -88,36 +161,6 @@ def counted(job: Job):
             job.check()
 
     return tiles
-
-
-def sample(
-    shelf: Shelf,
-    model: str,
-    count: float,
-    seed: float,
-    label: str | None = EVERY,
-    session: str = "",
-    report: Report | None = None,
-) -> Made:
-    """`count` pictures from noise, of one class or of every in turn, and a PNG with all of them.
-
-    Raises UserError.
-    """
-    count, seed = int(count or 0), int(seed or 0)
-    if not 1 <= count <= MOST_SAMPLES:
-        raise UserError(f"The number of pictures must be 1 to {MOST_SAMPLES}.")
-    if not 0 <= seed < 2**31:
-        raise UserError("The seed must be 0 to 2,147,483,647.")
-    pipeline = shelf.pipeline(model)
-    with shelf.lanes.job(session, model, count, report, guess=PER_PICTURE):
-        start = time.perf_counter()
-        wanted = label if "label" in pipeline.takes and label not in (None, "", EVERY) else None
-        pictures = pipeline.sample(count, seed=seed, label=wanted)
-        seconds = time.perf_counter() - start
-    sheet = Picture(tensor=images.grid([picture.tensor for picture in pictures]))
-    file = write(sheet, f"{model}-seed-{seed}.png")
-    shown = tuple(images.to_image(picture.tensor) for picture in pictures)
-    return Made(file, f"{count} pictures in {told(seconds)}, seed {seed}", pictures=shown)
 
 
 def told(seconds: float) -> str:
@@ -142,32 +185,36 @@ def directions(entry: Entry) -> list[tuple[str, str]]:
     return [(f"{a} → {b}" if d == "AtoB" else f"{b} → {a}", d) for d in method(entry.task).directions]
 
 
-def classes(entry: Entry) -> list[str]:
-    """What a model with classes can be asked for."""
-    return [EVERY, *entry.facts.get("info", {}).get("classes", [])]
+def preview_of(entry: Entry) -> str | None:
+    """A file of a size for the screen, so that the model's folder need not be open to the browser."""
+    return thumbnail(entry.preview, 1200) if entry.preview else None
 
 
-def choices(shelf: Shelf) -> list[tuple[str, str]]:
-    """(label, name) for the dropdown."""
+def thumbnails(paths: list[Path]) -> list[str]:
+    """Files with small ones, in order."""
+    return [thumbnail(path, 192) for path in paths]
 
-    def is_own(entry: Entry) -> bool:
-        return shelf.folders is None and entry.folder.parent != HERE / "pretrained"
 
-    found = shelf.translators()
-    found.sort(key=lambda entry: entry.domains[:1] != ["photo"])  # first what people have at hand
-    return [(title(entry) + " (your run)" * is_own(entry), entry.name) for entry in found]
+def example_way(entry: Entry, file: Path) -> str:
+    """The direction that an example is for: config.json's `example_directions`, else the first."""
+    found = entry.facts.get("example_directions")
+    way = found.get(file.name) if isinstance(found, dict) else None
+    ways = method(entry.task).directions
+    return way if way in ways else ways[0]
 
 
 # --- the page ---------------------------------------------------------------------------------------------
 
 
-def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> None:
-    """Build the tab inside `page`; a click on a card of `start` leads here."""
-    with gr.Row(elem_id="chooser"):
-        model = gr.Dropdown(label="Model", elem_id="model", scale=4, interactive=True, filterable=True)
-        again = gr.Button("↻", elem_id="refresh", scale=0, min_width=52)
+def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
+    """Build the tab `here`; a click on a card of `start` leads here."""
+    shelf, page = studio.shelf, studio.page
+    chooser = Chooser(shelf, shelf.translators, "model")
+    model = chooser.model
     about_line = gr.Markdown(elem_id="description")
-    with gr.Row(visible=False, elem_id="image-panel", equal_height=False) as image_panel:
+    with gr.Row(
+        visible=False, elem_id="image-panel", elem_classes="result-first", equal_height=False
+    ) as panel:
         with gr.Column(min_width=320):
             way_in = gr.Radio(
                 [UPLOAD, DRAW],
@@ -181,7 +228,7 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
             board = rectangles.board()
             with gr.Column(elem_id="upload") as upload:
                 source = gr.Image(
-                    label="Picture", elem_id="input", sources=["upload", "clipboard", "webcam"], height=420,
+                    label="Picture", elem_id="input", sources=["upload", "clipboard", "webcam"], height=320,
                     type="filepath", image_mode=None, buttons=["fullscreen"],
                 )  # fmt: skip
             direction = gr.Radio(label="Direction", elem_id="direction", visible=False)
@@ -189,70 +236,39 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
                 show_label=False, elem_id="examples", elem_classes="examples", height="auto",
                 allow_preview=False, container=False, object_fit="contain", interactive=False, buttons=[],
             )  # fmt: skip
-            with gr.Row():
-                go = gr.Button("Translate", variant="primary", elem_id="go", scale=3)
-                cancel = gr.Button("Cancel", elem_id="cancel", scale=1, min_width=80)
-            said = line("said")
+            runner = Runner(shelf, "", "Translate")
+            with gr.Group(visible=False, elem_id="painter") as strokes:
+                strength = gr.Slider(0, 100, 100, step=5, label="Strength, %", elem_id="strength")
+                brush = gr.Slider(40, 250, 100, step=10, label="Brush size, %", elem_id="brush")
+                every = gr.Button("Try all styles", elem_id="every-style")
             with gr.Accordion("Options", open=False):
                 size = gr.Radio([("Automatic", AUTO)], value=AUTO, label="Translate at", elem_id="size")
                 keep_alpha = gr.Checkbox(True, label="Keep transparency", elem_id="keep-alpha")
         with gr.Column(min_width=320):
-            result = gr.Image(
-                label="Result", elem_id="result", interactive=False, format="png", height=380,
-                type="filepath", buttons=["fullscreen"],
-            )  # fmt: skip
-            slider = gr.ImageSlider(
-                label="Before / after", elem_id="slider", interactive=False, format="png", max_height=380,
-                buttons=["fullscreen"], visible=False,
-            )  # fmt: skip
-            note = gr.Markdown(elem_id="note")
-            compare = gr.Checkbox(label="Before / after slider", elem_id="compare", container=False)
-            download = gr.DownloadButton("Download PNG", elem_id="download", interactive=False)
-    with gr.Column(visible=False, elem_id="noise-panel") as noise_panel:
-        with gr.Row():
-            count = gr.Slider(1, MOST_SAMPLES, 16, step=1, label="Pictures", elem_id="count")
-            seed = gr.Number(0, label="Seed", precision=0, elem_id="seed", min_width=100)
-            label = gr.Dropdown([EVERY], value=EVERY, label="Class", elem_id="label", visible=False)
-        with gr.Row():
-            make = gr.Button("Make pictures", variant="primary", elem_id="make")
-            another = gr.Button("Next seed", elem_id="next-seed")
-        noise_said = line("noise-said")
-        grid = gr.Gallery(
-            show_label=False,
-            elem_id="grid",
-            elem_classes="pictures",
-            height="auto",
-            object_fit="contain",
-            interactive=False,
-        )
-        made_note = gr.Markdown(elem_id="made-note")
-        made_file = gr.DownloadButton("Download grid", elem_id="download-grid", interactive=False)
-    with gr.Accordion("About this model", open=True, visible=False, elem_id="about") as details:
+            result = Result(
+                studio, "translate", "Give a picture or pick an example: the result appears here."
+            )
+    with gr.Accordion("How good is it?", open=False, visible=False, elem_id="about") as details:
         preview = gr.Image(
             show_label=False, elem_id="preview", interactive=False, buttons=["fullscreen"], container=False
         )
         card = gr.Markdown(elem_id="card")
+    arrived = gr.State(False)
 
     def show(name: str | None, brought: bool | None = False):
         """Everything that depends on the chosen model. brought: a picture comes with it, see `enter`."""
-        entry = next((entry for entry in shelf.entries() if entry.name == name), None)
-        clear = {
-            result: None, slider: None, note: "", download: gr.update(value=None, interactive=False),
-            grid: None, made_note: "", made_file: gr.update(value=None, interactive=False),
-        }  # fmt: skip
+        entry = chooser.entry(name)
         if entry is None:
             message = "There is no model yet. Train one, for example with `python train.py --task cyclegan`."
-            hidden = dict.fromkeys([image_panel, noise_panel, details], gr.update(visible=False))
-            return {**clear, **hidden, about_line: message}
-        takes, ways = shelf.takes(entry), directions(entry)
+            hidden = dict.fromkeys([panel, details], gr.update(visible=False))
+            return {result.viewer: "", **hidden, about_line: message}
+        ways = directions(entry)
         labels = bool(rectangles.palette(entry)) and not brought
         sizes = [("Automatic", AUTO), ("Full size", FULL), (f"{entry.size} px, as trained", TRAINED)]
         return {
-            **clear,
+            result.viewer: "",
             arrived: False,
-            image_panel: gr.update(visible="image" in takes),
-            noise_panel: gr.update(visible="image" not in takes),
-            label: gr.update(choices=classes(entry), value=EVERY, visible="label" in takes),
+            panel: gr.update(visible=True),
             details: gr.update(visible=True),
             about_line: f"{entry.description}\n\n<small>{about(entry)}</small>",
             way_in: gr.update(value=DRAW if labels else UPLOAD, visible=drawing.drawable(entry)),
@@ -264,36 +280,23 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
             examples: gr.update(value=thumbnails(entry.examples), visible=bool(entry.examples)),
             preview: gr.update(value=preview_of(entry), visible=entry.preview is not None),
             card: told_card(entry),
+            strokes: gr.update(visible=painter(entry)),
         }
 
-    arrived = gr.State(False)
-
-    def refresh(name: str | None):
-        """The list anew, keeping the choice where it is still there."""
-        known = choices(shelf)
-        names = [value for _, value in known]
-        return gr.update(choices=known, value=name if name in names else names[0] if names else None)
-
-    nothing = {result: None, slider: None, note: "", download: gr.update(value=None, interactive=False)}
-
-    def failed(error: UserError) -> dict:
-        """Nothing stale stays, and no broken picture."""
-        return {**nothing, **({source: None} if isinstance(error, Unreadable) else {})}
-
-    def run(name, how, path, drawn, plan, way, at, alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+    def run(name, how, path, drawn, plan, way, at, alpha, share, broad, session="", report=None):
         """What is given: the picture, the drawing or the board."""
         entry = shelf.entry(name)
-        if "image" not in shelf.takes(entry):
-            return nothing
-        labels = how == DRAW and bool(rectangles.palette(entry))
         if how == DRAW:
-            path = rectangles.saved(entry, plan) if labels else drawing.saved(drawn)
-        progress(0, desc="Translating")
-        session, report = request.session_hash or "", reporter(progress, "Translating")
-        made = translate(shelf, name, path, way, at, alpha, session, report)
-        ready = gr.update(value=made.file, interactive=True)
-        shown = {} if how == DRAW or made.source == path else {source: made.source}
-        return {**shown, result: made.file, slider: made.pair, note: made.note, download: ready}
+            path = rectangles.saved(entry, plan) if rectangles.palette(entry) else drawing.saved(drawn)
+        mixed = dict(strength=(100 if share is None else share) / 100, brush=(broad or 100) / 100)
+        made = translate(shelf, name, path, way, at, alpha, session, report, **mixed)
+        return made, {} if how == DRAW or made.source == path else {source: made.source}
+
+    def all_styles(path, broad, **work):
+        return styles(shelf, path, (broad or 100) / 100, **work)
+
+    def unread(error: UserError) -> dict:
+        return {source: None} if isinstance(error, Unreadable) else {}
 
     def choose_way(how, name):
         """The upload, the canvas or the board."""
@@ -301,74 +304,44 @@ def tab(shelf: Shelf, page: gr.Blocks, start: gr.HTML, show_tab: gr.Tabs) -> Non
         shown = {upload: how == UPLOAD, board: board_wanted, canvas: how == DRAW and not board_wanted}
         return {part: gr.update(visible=visible) for part, visible in shown.items()}
 
-    def draw(name, how_many, number, wanted, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        work = request.session_hash or "", reporter(progress, "Drawing")
-        made = sample(shelf, name, how_many, number, wanted, *work)
-        return list(made.pictures), made.note, gr.update(value=made.file, interactive=True)
+    def brought_in(path: Path, entry: Entry) -> dict:
+        """A picture that is to be translated next, as if it were uploaded."""
+        uploaded = {way_in: UPLOAD, **choose_way(UPLOAD, entry.name)}
+        return {source: str(lay(path.name, path.read_bytes())), **uploaded}
 
     def example(name, event: gr.SelectData):
-        found = shelf.entry(name).examples
-        if event.index >= len(found):
+        entry = shelf.entry(name)
+        if event.index >= len(entry.examples):
             raise UserError("this example is not there any more; choose the model again")
-        path = found[event.index]
-        return {source: str(lay(path.name, path.read_bytes())), way_in: UPLOAD, **choose_way(UPLOAD, name)}
-
-    panel = [image_panel, noise_panel, details, about_line, direction, size, examples, preview, card]
-    panel += [way_in, upload, canvas, board, result, slider, note, download, grid, made_note, made_file]
-    panel += [label]
-    given = [model, way_in, source, canvas, board, direction, size, keep_alpha]
-    made = [source, result, slider, note, download]
-
-    def translating(events, shown=result, **more):
-        return on(events, run, given, made, said, work=True, failed=failed, show_progress_on=shown, **more)
-
-    def beside(both):
-        return gr.update(visible=not both), gr.update(visible=both)
-
-    on(compare.input, beside, compare, [result, slider])
-    on(again.click, refresh, model, model)
-    changed = on(model.change, show, [model, arrived], [*panel, arrived], said)
-    translating(changed.then)
-    translating([go.click, direction.input, size.input, keep_alpha.input])
-    chosen = on(way_in.input, choose_way, [way_in, model], [upload, canvas, board])
-    translating(chosen.then)
-    translating([canvas.input, board.input], trigger_mode="always_last", show_progress="hidden")
-    translating(source.input)
-    on(source.clear, lambda: nothing, None, made, said)
-    translating(on(examples.select, example, model, [source, way_in, upload, canvas, board], said).then)
-    drawn = dict(
-        inputs=[model, count, seed, label],
-        outputs=[grid, made_note, made_file],
-        line=noise_said,
-        work=True,
-    )
-    on([make.click, count.release, seed.submit, label.input], draw, show_progress_on=grid, **drawn)
-    following = on(another.click, lambda n: int(n or 0) + 1, seed, seed)
-    on(following.then, draw, show_progress_on=grid, **drawn)
-    on(cancel.click, stopper(shelf), None, None)
-    on(page.load, refresh, model, model)
+        path = entry.examples[event.index]
+        return {**brought_in(path, entry), direction: example_way(entry, path)}
 
     def enter(event: gr.EventData):
         card = wall.asked(event, shelf)
-        laid = str(lay(card.given.name, card.given.read_bytes()))
-        shown = {way_in: UPLOAD, **choose_way(UPLOAD, card.entry.name)}
-        return {
-            show_tab: gr.Tabs(selected="translate"),
-            model: card.entry.name,
-            source: laid,
-            arrived: True,
-            **shown,
-        }
+        there = {studio.tabs: gr.Tabs(selected="translate"), model: card.entry.name, arrived: True}
+        return {**there, **brought_in(card.given, card.entry)}
 
-    entering = [show_tab, model, source, arrived, way_in, upload, canvas, board]
-    translating(on(start.click, enter, None, entering, said).then)
+    depending = [panel, details, about_line, direction, size, examples, preview, card, way_in, upload, canvas]
+    depending += [board, result.viewer, strokes]
+    given = [model, way_in, source, canvas, board, direction, size, keep_alpha, strength, brush]
+    ways_in = [way_in, upload, canvas, board]
 
+    def translating(events, **more):
+        return result.of(events, run, given, runner.said, [source], failed=unread, **more)
 
-def preview_of(entry: Entry) -> str | None:
-    """A file of a size for the screen, so that the model's folder need not be open to the browser."""
-    return thumbnail(entry.preview, 1200) if entry.preview else None
-
-
-def thumbnails(paths: list[Path]) -> list[str]:
-    """Files with small ones, in order."""
-    return [thumbnail(path, 192) for path in paths]
+    chooser.refresh_on([page.load, here.select])
+    changed = on(model.change, show, [model, arrived], [*depending, arrived], runner.said)
+    translating(changed.then)
+    translating([runner.go.click, direction.input, size.input, keep_alpha.input, source.input])
+    translating([strength.release, brush.release], trigger_mode="always_last")
+    result.of(every.click, all_styles, [source, brush], runner.said)
+    chosen = on(way_in.input, choose_way, [way_in, model], [upload, canvas, board])
+    translating(chosen.then)
+    translating([canvas.input, board.input], trigger_mode="always_last", show_progress="hidden")
+    result.clear(source.clear, runner.said)
+    picked = on(examples.select, example, model, [source, direction, *ways_in], runner.said)
+    translating(picked.then)
+    entering = [studio.tabs, model, source, arrived, *ways_in]
+    translating(on(start.click, enter, None, entering, runner.said).then)
+    another = studio.receive("style", "Another style", "translate", source)
+    on(another.change, lambda: ("", UPLOAD), None, [result.viewer, way_in])

@@ -37,12 +37,13 @@ LOOK = """
 h2 { margin: 18px 0 8px; font-size: 1.15rem; }
 .wall { display: grid; grid-template-columns: repeat(auto-fill, minmax(180px, 1fr)); gap: 14px; }
 @media (max-width: 480px) { .wall { grid-template-columns: 1fr 1fr; gap: 10px; } }
-button { display: block; padding: 0; text-align: left; cursor: pointer; overflow: hidden; border-radius: 12px;
-  border: 1px solid var(--border-color-primary); background: var(--background-fill-primary);
+button { display: flex; flex-direction: column; justify-content: flex-start; margin: 0 !important;
+  padding: 0; text-align: left; cursor: pointer; overflow: hidden; border-radius: 12px;
+  width: 100%; border: 1px solid var(--border-color-primary); background: var(--background-fill-primary);
   color: var(--body-text-color); transition: transform .15s, box-shadow .15s; }
 button:hover, button:focus-visible { transform: translateY(-2px); box-shadow: 0 6px 18px #0003; }
 @media (prefers-reduced-motion: reduce) { button { transition: none; } button:hover { transform: none; } }
-.pair { position: relative; display: block; aspect-ratio: 1;
+.pair { position: relative; display: block; width: 100%; aspect-ratio: 1; flex: none;
   background: var(--background-fill-secondary); }
 .pair img { width: 100%; height: 100%; object-fit: cover; display: block; }
 .pair img + img { position: absolute; left: 8px; bottom: 8px; width: 34%; height: auto; aspect-ratio: 1;

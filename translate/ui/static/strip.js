@@ -1,0 +1,49 @@
+// window.strip(element, tell): this visit's results; {show(list)}. Two of them are compared here, in a dialog.
+window.strip = (element, tell) => {
+  const make = (tag, about = {}, ...inside) => {
+    const made = Object.assign(document.createElement(tag), about);
+    made.append(...inside);
+    return made;
+  };
+  const button = (text, click) => make("button", {type: "button", textContent: text, onclick: click});
+  const list = make("ul"), chosen = new Set();
+  let results = [];
+  const compare = button("Compare two", () => {
+    const [left, right] = [...chosen].map(id => results.find(one => one.id == id)).reverse();
+    dialog.showModal();
+    viewer.show({
+      title: `${left.title} / ${right.title}`, note: "", labels: [left.title, right.title],
+      pictures: [{after: right.after, before: left.after, width: right.width, height: right.height}],
+    });
+  });
+  const pack = button("Download zip", () => {
+    tell("pack", {ids: [...(chosen.size ? chosen : results.map(one => one.id))].join(" ")});
+  });
+  const forget = button("Forget all", () => { chosen.clear(); tell("forget", {}); });
+  const stage = make("div");
+  const dialog = make("dialog", {}, button("✕ Close", () => dialog.close()), stage);
+  dialog.setAttribute("aria-label", "Two results compared");
+  const viewer = window.viewer(stage, () => {});
+  const head = make("div", {className: "head"}, make("h2", {textContent: "This visit"}), compare, pack, forget);
+  const root = make("section", {className: "strip"}, head, list, dialog);
+  element.replaceChildren(root);
+  function ready() {
+    compare.disabled = chosen.size != 2;
+    compare.title = compare.disabled ? "Tick two results" : "";
+    pack.textContent = chosen.size ? `Download zip (${chosen.size})` : "Download zip";
+  }
+  function show(found) {
+    results = found;
+    for (const id of chosen) if (!results.some(one => one.id == id)) chosen.delete(id);
+    root.hidden = !results.length;
+    list.replaceChildren(...results.map(one => {
+      const tick = make("input", {type: "checkbox", checked: chosen.has(one.id), ariaLabel: `Tick ${one.title}`});
+      tick.onchange = () => { tick.checked ? chosen.add(one.id) : chosen.delete(one.id); ready(); };
+      const open = make("button", {type: "button", title: `${one.title}: ${one.note}`, onclick: () => tell("open", {id: one.id})},
+        make("img", {src: one.thumbnail, alt: `${one.title}, ${one.note}`}));
+      return make("li", {}, open, tick);
+    }));
+    ready();
+  }
+  return {show};
+};
