@@ -6,16 +6,18 @@ Algorithm 1: draw m codes, find the nearest picture G(z_j) for every real x_i of
 ‖G(z_σ(i)) - x_i‖² for some updates. Every real picture pulls something towards it, so no mode is dropped;
 that the nearest is taken by squared error blurs. Here S are the pictures of the next `--refresh` updates,
 and m is `--candidates` for each of them; G(z_j) is kept in half precision, enough to find neighbours by.
-Deviation: DCGAN's G where the authors' has a hidden layer of 1,024 before the convolutions.
+Deviation: DCGAN's G where the authors' has a hidden layer of 1,024 before the convolutions; two dense layers
+for points.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from datasets.options import Images
-from models.gan import dcgan
+from models.gan import dcgan, gan
 from translate.config import RunConfig
 from translate.task import DataInfo, Task
 
@@ -33,7 +35,7 @@ class Config(Images, RunConfig):
 
     size: int = 64  # 4, 5, 6 or 7 times a power of two
     latent: int = 64  # dimensions of z
-    channels: int = 64  # width of G beside the picture
+    channels: int = 64  # width of G beside the picture; of its two layers for points
     candidates: int = 10  # m over the number of pictures in S
     refresh: int = 10  # updates between two draws of candidates
     jitter: float = 0.01  # noise on the chosen z
@@ -45,15 +47,21 @@ class Config(Images, RunConfig):
 
 class IMLE(Task):
     Config, data, takes, exported = Config, "images", ("noise",), ("G",)
+    also = ("points",)
 
     def __init__(self, config: Config, info: DataInfo):
         super().__init__(config, info)
         c, channels = config, info.channels["image"]
         self.noise_shape = (c.latent,)
-        self.G = dcgan.Generator(c.latent, c.channels, c.size, channels)
+        points = info.kind == "points"
+        shape = (channels,) if points else (channels, c.size, c.size)
+        if points:
+            self.G = gan.Generator(gan.Config(latent=c.latent, hidden=c.channels), shape)
+        else:
+            self.G = dcgan.Generator(c.latent, c.channels, c.size, channels)
         m = c.candidates * c.refresh * c.batch_size
         self.register_buffer("z", torch.zeros(m, c.latent))
-        self.register_buffer("made", torch.zeros(m, channels * c.size**2, dtype=torch.float16))
+        self.register_buffer("made", torch.zeros(m, math.prod(shape), dtype=torch.float16))
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config

@@ -1,0 +1,87 @@
+"""Every figure of a lecture, at a tiny budget: what its first line claims, as numbers."""
+
+import math
+
+import pytest
+
+from translate.config import UserError
+from translate.figures import lecture
+
+
+def near(x, y, off):
+    return abs(x - y) < off
+
+
+# name: (budget, what must hold of its numbers, in their order where a name says no more)
+CLAIMS = {
+    "adversarial_example": (0.05, lambda n: n["still read right with gradient's signs"]
+                            < 0.5 * n["still read right with random signs"]),
+    "aggregate": (0.02, lambda n: n["MMD² of all codes to N(0, I), WAE"]
+                  < 0.3 * n["MMD² of all codes to N(0, I), AE"] and n["mean width of a VAE's code"] > 0.02),
+    "best_discriminator": (0.25, lambda n: [*n.values()][0] < 0.03 and [*n.values()][1] < 0.03
+                           and n["best D there, both smoothed"] > 1.5 * [*n.values()][2]),
+    "critic_loss": (0.03, lambda n: [*n.values()][0] > 0.7),
+    "digit_arithmetic": (0.05, lambda n: n["of a - b + c"] > n["slant of the zero"] + 0.05),
+    "distances": (0.1, lambda n: near(n["JS at 0.25"], math.log(2), 1e-6) and n["JS at 0.25"] == n["JS at 1"]
+                  and n["TV at 0.25"] == 1 and near(n["W at 0.25"], 0.25, 0.03) and near(n["W at 1"], 1, 0.01)
+                  and near(n["JS by D at 0.5"], math.log(2), 0.05)
+                  and near(n["W by the critic at 1"], 1, 0.1)),
+    "elbo_gap": (0.05, lambda n: n["least gap of any update"] > -0.01
+                 and n["gap at last"] < 0.5 * n["gap at first"] and n["log p at last"] > n["log p at first"]),
+    "epoch_strips": (0.05, lambda n: [*n.values()][-1] < 0.95 * [*n.values()][0]),
+    "five_columns": (0.05, lambda n: n["reader is sure, GLANN"] > n["reader is sure, GLO"] + 0.15
+                     and n["sharpness, IMLE"] < 0.5 * n["sharpness, GAN"]),
+    "gaussian_by_epoch": (0.1, lambda n: [*n.values()][2] < 0.1 * [*n.values()][0]),
+    "generator_losses": (0.1, lambda n: [round(v, 2) for v in n.values()] == [0.01, 0.99, 0.01]),
+    "imle_modes": (0.1, lambda n: n["farthest mode from any sample, IMLE"] < 1),
+    "interpolation": (0.05, lambda n: [*n.values()][0] < [*n.values()][1]),
+    "nearest_training": (0.05, lambda n: [*n.values()][0] > 0.8 and [*n.values()][1] < 0.1),
+    "panels": (0.1, lambda n: [*n.values()][3] < 0.1 * [*n.values()][0] and [*n.values()][4] < 0.1),
+    "random_samples": (0.05, lambda n: n["MMD² of samples to the data, VAE"]
+                       < n["MMD² of samples to the data, autoencoder"]
+                       and n["MMD² of codes to N(0, I), VAE"] < n["MMD² of codes to N(0, I), autoencoder"]),
+    "reconstructions": (0.05, lambda n: n["squared error"] < 0.4 * n["of the mean picture"]),
+    "reed_pairs": (0.05, lambda n: n["D, its own sentence"] > n["D, another's"] > n["D, made"]),
+    "ring_map": (0.1, lambda n: n["least radius"] > 1 and near(n["mean radius"], 1.125, 0.02)),
+    "sampling_methods": (0.1, lambda n: max([*n.values()][:2]) < 0.036
+                         and near(n["share kept"], math.pi / 4, 0.03)),
+    "saturation": (0.03, lambda n: all((v > 10) == ("log(1 - D)" in name) for name, v in n.items())),
+    "several_decodings": (0.05, lambda n: n["among decodings of one picture"] < 0.5 * n["among pictures"]),
+    "two_captions": (0.3, lambda n: [*n.values()][0] > 0.05 > 5 * [*n.values()][1]),
+    "unrolled": (0.003, lambda n: [*n.values()][0] < 0 < [*n.values()][1]),
+    "upsampling": (0.2, lambda n: min([*n.values()][:2]) > 20 * [*n.values()][2]),
+    "wasserstein": (0.03, lambda n: n["farthest mode from any point, Wasserstein"]
+                    < n["farthest mode from any point, standard"]),
+}  # fmt: skip
+
+
+def test_every_figure_has_a_claim_that_is_checked():
+    assert set(CLAIMS) == set(lecture.names())
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_figure_bears_out_its_claim(name):
+    budget, holds = CLAIMS[name]
+    drawn = lecture.draw(name, lecture.Work(budget))
+    assert holds(drawn.numbers), drawn.numbers
+    assert drawn.picture.axes
+
+
+def test_mistakes_get_a_sentence():
+    with pytest.raises(UserError, match="no figure 'unroled', did you mean unrolled"):
+        lecture.draw("unroled", lecture.Work())
+    with pytest.raises(UserError, match="--budget 0 must be above 0"):
+        lecture.draw("ring_map", lecture.Work(0))
+
+
+def test_the_command_lists_and_writes(tmp_path, capsys):
+    from translate.commands.figure import figure
+
+    figure(list=True)
+    assert "ring_map" in capsys.readouterr().out
+    figure("ring-map", output=str(tmp_path), budget=0.1)
+    assert "mean radius: 1.1" in capsys.readouterr().out
+    assert (tmp_path / "ring_map.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "ring_map.svg").read_text().startswith("<?xml")
+    with pytest.raises(UserError, match="exists; --overwrite"):
+        figure("ring-map", output=str(tmp_path))
