@@ -24,9 +24,10 @@ def draw(work: Work) -> Drawn:
     task, batch = autoencoder("vae", work), some(pictures(work, "labels"), 1500)
     x, label = batch["image"], batch["label"]
     ones, zeros = x[label == 1], x[label == 0]
-    ones, zeros = ones[slant(ones).argsort()], zeros[slant(zeros).abs().argsort()]
+    zeros = zeros[slant(zeros).abs().argsort()]
     upright = ones[slant(ones).abs().argsort()][:3]
-    three = {"slanted ones": ones[-3:], "upright ones": upright, "upright zeros": zeros[:3]}
+    leaning = ones[(slant(ones) - 0.45).abs().argsort()][:3]  # half as much as the most slanted
+    three = {"slanted ones": leaning, "upright ones": upright, "upright zeros": zeros[:3]}
     with torch.no_grad():
         a, b, c = (task.encode(shown).mean(0) for shown in three.values())
         before, after = (task.generate(noise=code[None]) for code in (c, a - b + c))
