@@ -23,7 +23,7 @@ def norm(task, game: str, z: torch.Tensor, x: torch.Tensor) -> float:
 
 
 def draw(work: Work) -> Drawn:
-    data, epoch, updates = pictures(work, size=16), work.of(100, 4), work.of(500, 80)
+    data, epoch, updates = pictures(work, size=16), work.of(100, 2), work.of(500, 64)
     settings = dict(
         size=16, channels=work.of(16, 8), latent=32, batch_size=work.of(64, 16), data=work.data, flip=False
     )
