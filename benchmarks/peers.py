@@ -117,13 +117,16 @@ def ours_step(task_name: str, options: dict, precision: str):
 
     from benchmarks.training import work
     from translate.task import DataInfo, find
-    from translate.training.update import Update, precision_of
+    from translate.training.stream import to_device
+    from translate.training.update import Update
+    from translate.training.way import way_of
 
     task_class = find(task_name)
     config = replace(task_class.Config(), mixed_precision=precision, **options)
     info, batch = batch_of(task_class, config) or work(task_class.data, config)
     task, accelerator = task_class(config, DataInfo.of(info)).train(), Accelerator()
-    dtype = precision_of(config, accelerator.device)
+    way = way_of(task, config, lambda: batch, accelerator.device).way
+    dtype, batch = way.autocast, to_device(batch, accelerator.device, way.memory_format)
     update, t = Update(task, config, accelerator, dtype), iter(range(10**9))
 
     def step() -> None:

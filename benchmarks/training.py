@@ -44,7 +44,7 @@ CASES = {  # name: (task, settings, GFLOP a step where the published implementat
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     cases: str = ""  # only those whose name contains this, e.g. CUT
-    precisions: tuple[str, ...] = ("bf16", "no")  # mixed precision to measure: bf16, no (float32)
+    precisions: tuple[str, ...] = ("auto",)  # to measure: bf16, no (float32), auto (the faster)
     steps: int = 8  # measured steps per case; the median counts
     output: Path | None = None  # write the numbers as JSON here
 
@@ -109,6 +109,7 @@ def work(kind: str, config) -> tuple[dict, dict]:
         return data.info, collate(samples)
     shape = (config.batch_size, 3, config.size, config.size)
     batch = {key: torch.rand(shape) * 2 - 1 for key in ("a", "b")}
+    batch["index"] = torch.arange(config.batch_size)
     return dict(kind=kind, name="noise", count=1, channels={"a": 3, "b": 3}), batch
 
 
@@ -121,20 +122,22 @@ def measure(name: str, precision: str, steps: int) -> dict:
     from accelerate import Accelerator
 
     from translate.task import DataInfo, find
-    from translate.training.loop import Update, precision_of
+    from translate.training.loop import Update
     from translate.training.stream import to_device
+    from translate.training.way import way_of
 
     task_name, options, gflop = CASES[name]
     task_class = find(task_name)
     config = replace(task_class.Config(), mixed_precision=precision, **options)
     accelerator = Accelerator()
     device = accelerator.device
-    dtype = precision_of(config, device)
-    before = convolution_limit(dtype or torch.float32)
     torch.manual_seed(0)
     info, batch = work(task_class.data, config)
     task = task_class(config, DataInfo.of(info)).to(device)
-    update, batch = Update(task, config, accelerator, dtype), to_device(batch, device)
+    way = way_of(task, config, lambda: batch, device).way
+    dtype = way.autocast
+    before = convolution_limit(dtype or torch.float32)
+    update, batch = Update(task, config, accelerator, dtype), to_device(batch, device, way.memory_format)
     if task_class.data == "captions":
         gflop = flops(lambda: task.step(batch, 0, update)) / 1e9
     times = []
@@ -150,7 +153,7 @@ def measure(name: str, precision: str, steps: int) -> dict:
     limit = (before + convolution_limit(dtype or torch.float32)) / 2
     return {
         "case": name,
-        "precision": precision,
+        "precision": precision if precision != "auto" else f"auto: {way}",
         "seconds": seconds,
         "images/s": config.batch_size / seconds,
         "peak GiB": memory,
@@ -174,7 +177,7 @@ def main(settings: Settings) -> None:
             rows.append(row)
             share = f"{row['share']:.1%}" if row["share"] else "-"
             print(
-                f"| {name} | {precision} | {row['seconds']:.3f} | {row['images/s']:.2f} "
+                f"| {name} | {row['precision']} | {row['seconds']:.3f} | {row['images/s']:.2f} "
                 f"| {row['peak GiB']:.2f} | {row['limit GFLOP/s']:.0f} | {share} |",
                 flush=True,
             )

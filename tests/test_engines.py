@@ -10,8 +10,9 @@ from PIL import Image
 from tests.test_pipeline import folder  # noqa: F401  the fixture of small models
 from translate.commands.export import export
 from translate.config import UserError
-from translate.inference.engines import Packed
+from translate.inference.engines import DTYPES, Packed
 from translate.inference.pipeline import Pipeline
+from translate.probe import Choice, Way
 
 
 @pytest.fixture
@@ -78,18 +79,20 @@ def test_openvino_takes_models_that_hold_bf16(folder, photo):  # noqa: F811
     assert np.abs(ours - theirs).mean() < 3
 
 
-@pytest.mark.skipif(not Packed.available(), reason="this processor or PyTorch has no fast bfloat16")
+@pytest.mark.parametrize(("digits", "most"), [("float32", 0.1), ("bf16", 6.5)])  # 6.5: 40 dB
 @pytest.mark.parametrize(("name", "direction"), [("both-ways", "BtoA"), ("unet", "AtoB"), ("rgb", "AtoB")])
-def test_packed_convolutions_are_as_exact_as_autocast(name, direction, folder, photo):  # noqa: F811
+def test_packed_convolutions_are_as_exact_as_others(name, direction, digits, most, folder, photo):  # noqa: F811
     """At the size they were packed for and at others."""
-    exact = Pipeline.from_pretrained(folder / name, precision="fp32")
-    fast = Pipeline.from_pretrained(folder / name, precision="bf16")
+    if not Packed.available(DTYPES[digits]):
+        pytest.skip(f"this processor or PyTorch has no {digits} for packed convolutions")
+    task = Pipeline.from_pretrained(folder / name, precision="fp32").task
+    exact, fast = Pipeline(task), Pipeline(task, choice=Choice(Way(digits, packed=True)))
     assert isinstance(fast.engine, Packed) and exact.engine is None
     for picture in (photo, photo.resize((33, 44)), photo):
         [ours] = fast(image=picture, direction=direction)
         [theirs] = exact(image=picture, direction=direction)
         error = np.asarray(ours, float) - np.asarray(theirs, float)
-        assert ours.size == picture.size and np.square(error).mean() < 6.5  # 40 dB
+        assert ours.size == picture.size and np.square(error).mean() < most
 
 
 def test_a_convolution_that_pads_otherwise_cannot_be_packed():

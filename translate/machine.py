@@ -1,8 +1,9 @@
-"""What a process settles before it computes: how freed memory is kept, and where bfloat16 is fast."""
+"""What a process settles before it computes: how freed memory is kept, how many cores, where its cache is."""
 
 import ctypes
 import os
 import platform
+from pathlib import Path
 
 import torch
 
@@ -45,9 +46,8 @@ def use_cores() -> int:
     return torch.get_num_threads()
 
 
-def bf16_is_fast(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 in hardware."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+def cache_folder() -> Path:
+    """Where what can be made anew is kept: `TRANSLATE_CACHE`, or `translate` in the user's cache."""
+    own = os.environ.get("TRANSLATE_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(own) if own else Path(home) / "translate"

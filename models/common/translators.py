@@ -73,19 +73,21 @@ class UNet(nn.Module):
             self.up.append(nn.Sequential(*layers))
 
     def forward(self, x: Tensor) -> Tensor:
-        skips = []
+        skips, last = [], x.is_contiguous(memory_format=torch.channels_last)
         for i, down in enumerate(self.down):
-            x = down(packed(F.leaky_relu(x, 0.2) if i else x))
+            x = down(packed(F.leaky_relu(x, 0.2) if i else x, last))
             skips.append(x)
-        x = self.up[0](packed(F.relu(skips.pop())))
+        x = self.up[0](packed(F.relu(skips.pop()), last))
         for up in self.up[1:]:
-            x = up(packed(F.relu(torch.cat([x, skips.pop()], 1))))
+            x = up(packed(F.relu(torch.cat([x, skips.pop()], 1)), last))
         return x
 
 
-def packed(x: Tensor) -> Tensor:
-    """Channels last for big feature maps; where weights outweigh the picture, their own layout is faster."""
-    return x.contiguous(memory_format=torch.contiguous_format if x.shape[-1] <= 16 else torch.channels_last)
+def packed(x: Tensor, last: bool) -> Tensor:
+    """Channels last, as pictures come, for big feature maps; where weights outweigh the picture, their own
+    layout is faster."""
+    last = last and x.shape[-1] > 16
+    return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 class PatchGAN(nn.Sequential):

@@ -15,10 +15,10 @@ from translate import inputs
 from translate.config import UserError
 from translate.inference import classes, images, tiling
 from translate.inference.catalog import locate
-from translate.inference.engines import OpenVINO, Packed
+from translate.inference.engines import DTYPES, OpenVINO, Packed, way_of
 from translate.inference.images import Picture
 from translate.inference.sampling import Sampler
-from translate.machine import bf16_is_fast
+from translate.probe import Choice, Way
 from translate.task import Task
 from translate.training.checkpoint import read_model
 
@@ -30,6 +30,15 @@ ENOUGH_DECIBELS = 40  # bf16 against fp32 on the trained weights, from config.js
 WHOLE_PIXELS = 2_000_000  # larger pictures go through the network in tiles
 ENLARGED_AT_ONCE = 768  # pixels, side of a tile of a network that enlarges: often enough to show progress
 LARGEST = 200_000_000  # pixels of a result
+PLAIN = Choice(Way(), reason="as told")
+
+
+def digits_of(folder: Path, precision: Precision) -> tuple[str, ...]:
+    """In how many digits a model may run: `auto` has bfloat16 among them where it is known to be faithful."""
+    if precision == "auto":
+        measured = json.loads((folder / "config.json").read_text()).get("bf16_psnr") or 0
+        return ("float32", "bf16") if measured >= ENOUGH_DECIBELS else ("float32",)
+    return ("float32",) if precision == "fp32" else (precision,)
 
 
 def opened(source: Source) -> Picture:
@@ -39,20 +48,29 @@ def opened(source: Source) -> Picture:
 class Pipeline(Sampler):
     """`Pipeline.from_pretrained("sketch-to-emoji")(image="drawing.png")[0].save("emoji.png")`"""
 
-    def __init__(self, task: Task, *, name: str = "the model", bf16: bool = False, engine: Engine = "torch"):
-        """task: in eval mode, on its device. bf16: run convolutions and matrix products in bfloat16.
+    def __init__(
+        self,
+        task: Task,
+        *,
+        name: str = "the model",
+        choice: Choice = PLAIN,
+        engine: Engine = "torch",
+    ):
+        """task: in eval mode, on its device. choice: the way to run it, and why.
 
         engine: `openvino` compiles translators for this CPU; pictures that need tiles stay with torch.
         """
-        super().__init__(task, name, bf16)
+        way = choice.way
+        super().__init__(task, name, way.bf16)
+        self.choice = choice
         self.engine = None  # for whole pictures; None: the task itself
         translator = task.takes == ("image",) and self.device.type == "cpu"
         if engine == "openvino":
             if not translator:
                 raise UserError(f"--engine openvino translates pictures on a CPU; {name} needs torch")
-            self.engine = OpenVINO(task, bf16)
-        elif translator and bf16 and Packed.available():
-            self.engine = Packed(task)
+            self.engine = OpenVINO(task, way.bf16)
+        elif way.packed:
+            self.engine = Packed(task, DTYPES[way.digits])
         self.whole_pixels, self.core = WHOLE_PIXELS, tiling.CORE
         if task.enlarges > 1:
             self.whole_pixels, self.core = ENLARGED_AT_ONCE**2, ENLARGED_AT_ONCE
@@ -67,8 +85,8 @@ class Pipeline(Sampler):
     ) -> "Pipeline":
         """A model by name (in `pretrained/`, then `runs/`), by folder, or by Hub id (`owner/name`).
 
-        device: default an accelerator where there is one. precision: auto is bf16 where the processor is fast
-        at it and the model's config.json says that it was measured to hold 40 dB against fp32.
+        device: default an accelerator where there is one. precision: auto is bf16 where that was measured to
+        be faster here (translate.probe) and, in the model's config.json, to hold 40 dB against fp32.
         engine: see `Pipeline`; openvino is an optional package.
         Raises UserError where there is no such model.
         """
@@ -84,12 +102,7 @@ class Pipeline(Sampler):
         ) as error:  # an unknown name; a device this machine does not have
             raise UserError(f"device {device}: {str(error).splitlines()[0]}; try cpu") from None
         task.requires_grad_(False)
-        if precision == "auto":
-            measured = json.loads((folder / "config.json").read_text()).get("bf16_psnr") or 0
-            bf16 = measured >= ENOUGH_DECIBELS and bf16_is_fast(device)
-        else:
-            bf16 = precision == "bf16"
-        return cls(task, name=folder.name, bf16=bf16, engine=engine)
+        return cls(task, name=folder.name, choice=way_of(task, digits_of(folder, precision)), engine=engine)
 
     @property
     def directions(self) -> dict[str, str]:
@@ -259,7 +272,7 @@ class Pipeline(Sampler):
 
         def generate(part: Tensor) -> Tensor:
             with self._inference():
-                part = part.to(self.device).contiguous(memory_format=torch.channels_last)
+                part = part.to(self.device).contiguous(memory_format=self.choice.way.memory_format)
                 if "mask" in self.takes:
                     given = dict(image=part[:, :-1], mask=(part[:, -1:] > 0.5).to(part.dtype))
                 else:

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.common.text import Pairing, TextEncoder, Words
+from translate import probe
 from translate.config import UserError
-from translate.machine import bf16_is_fast
 from translate.metrics import Score
 from translate.metrics.reader import Reader
 from translate.training.checkpoint import save_tensors
@@ -57,8 +57,8 @@ def fit(judge: Judge, batch: Callable[[int], tuple[Tensor, list[str]]], steps: i
 
     optimizer = torch.optim.Adam(judge.parameters(), rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    bf16 = bf16_is_fast(next(judge.parameters()).device)
     judge.train()
+    bf16 = probe.bf16_pays(judge, lambda: judge(*batch(0)))
     for t in (bar := tqdm(range(steps), unit=" steps")):
         pictures, captions = batch(t)
         with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):

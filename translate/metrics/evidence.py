@@ -2,12 +2,10 @@
 
 import dataclasses
 import hashlib
-import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +16,7 @@ from torch import Tensor
 
 from translate import inputs
 from translate.config import UserError
+from translate.machine import cache_folder
 from translate.metrics.features import FeatureNetwork, eight_bits
 from translate.task import Task
 from translate.training.checkpoint import replace_file, save_tensors
@@ -73,13 +72,6 @@ def look(pictures: Tensor, net: FeatureNetwork) -> Tensor:
     """Features [N, D] of uint8 [N, 3, H, W]."""
     device = next(net.parameters(), torch.empty(0)).device
     return torch.cat([net(part.to(device)).float().cpu() for part in pictures.split(BATCH)])
-
-
-def cache_folder() -> Path:
-    """`TRANSLATE_CACHE`, or the user's cache."""
-    own = os.environ.get("TRANSLATE_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(own) if own else Path(home) / "translate"
 
 
 def cached(pictures: Tensor, net: FeatureNetwork) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from translate import probe
 from translate.config import UserError
-from translate.machine import bf16_is_fast
 from translate.training.checkpoint import save_tensors
 
 
@@ -88,8 +88,8 @@ def fit(reader: Reader, batch: Callable[[int], tuple[Tensor, dict[str, Tensor]]]
 
     optimizer = torch.optim.AdamW(reader.parameters(), weight_decay=5e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
-    bf16 = reader.size > 64 and bf16_is_fast(next(reader.parameters()).device)  # of few pixels it is slower
     reader.train()
+    bf16 = probe.bf16_pays(reader, lambda: reader(batch(0)[0]))
     for t in (bar := tqdm(range(steps), unit=" steps")):
         pictures, truth = batch(t)
         with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):

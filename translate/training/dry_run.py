@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from translate.config import RunConfig, to_json
+from translate.probe import Idle, Way
 from translate.task import Task
 from translate.training.observers import preview_batch
 from translate.training.stream import to_device
-from translate.training.update import precision_of
+from translate.training.way import saved, way_of
 
 
 def describe(task: Task, dataset, config: RunConfig) -> str:
@@ -21,7 +22,13 @@ def describe(task: Task, dataset, config: RunConfig) -> str:
         if count := sum(p.numel() for p in module.parameters()):
             mark = " (exported)" if name in task.exported else ""
             lines.append(f"  {name:12} {count / 1e6:10.3f} M parameters{mark}")
-    gib = estimate_memory(task, dataset, config) / 2**30
+    device = (
+        torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    )
+    kept = config.mixed_precision == "auto" and config.output
+    choice = kept and saved(kept) or way_of(task, config, lambda: preview_batch(dataset, 2), device)
+    lines.append(f"runs in {choice}, on {device}")
+    gib = estimate_memory(task, dataset, config, choice.way) / 2**30
     parts = "weights, gradients, Adam's moments, activations, the program itself"
     lines.append(f"memory, estimated: {gib:.1f} GiB a process ({parts}; cached pictures come on top)")
     lines.append("data")
@@ -41,15 +48,14 @@ PROGRAM = 512 * 2**20  # Python with torch, before the first picture
 COPIES = 6  # of the weights: they, gradients, Adam's two moments, about two in bfloat16 and kernels' layouts
 
 
-def estimate_memory(task: Task, dataset, config: RunConfig) -> int:
+def estimate_memory(task: Task, dataset, config: RunConfig, way: Way) -> int:
     """Bytes of one process: copies of the weights, and the activations of the largest graph.
 
     The activations are counted, not guessed: one real step on at most two pictures that moves no weight.
     The peak of real runs was 0.9 to 1.1 of this (pix2pix, CycleGAN, DCGAN and VAE on a CPU).
     """
     batch = preview_batch(dataset, min(config.batch_size, 2))
-    device = torch.device("cpu")
-    precision = precision_of(config, device)
+    device, precision = torch.device("cpu"), way.autocast
     kept: dict[int, int] = {}
     largest = 0
 
@@ -59,12 +65,7 @@ def estimate_memory(task: Task, dataset, config: RunConfig) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    class Idle:  # in place of an `Update`: nothing moves
-        optimizers = task.optimizers()
-
-        def mean(self, value: Tensor) -> Tensor:
-            return value.detach()
-
+    class Held(Idle):
         def __call__(self, name: str, loss: Tensor) -> None:
             nonlocal largest
             largest = max(largest, sum(kept.values()))
@@ -73,7 +74,7 @@ def estimate_memory(task: Task, dataset, config: RunConfig) -> int:
     task.train()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         with torch.autocast("cpu", precision, enabled=precision is not None):
-            task.step(to_device(batch, device), 0, Idle())
+            task.step(to_device(batch, device, way.memory_format), 0, Held(task))
     weights = sum(p.numel() * p.element_size() for p in task.parameters())
     buffers = sum(b.numel() * b.element_size() for b in task.buffers())
     exported = [p for name in task.exported for p in getattr(task, name).parameters()]

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from translate.config import RunConfig
 from translate.inputs import usage
 from translate.task import Task
-from translate.training.observers import Means, Observer, Previews, Seen, samples_for
+from translate.training.observers import Means, Observer, Previews, Seen, preview_batch, samples_for
 from translate.training.processes import stoppable, together
 from translate.training.run import Run, bf16_psnr, telling
 from translate.training.stream import Stream, mix, to_device
-from translate.training.update import NonFinite, Steady, Update, precision_of
+from translate.training.update import NonFinite, Steady, Update
 
-__all__ = ["NonFinite", "Update", "precision_of", "train"]
+__all__ = ["NonFinite", "Update", "train"]
 
 
 def train(task: Task, dataset, config: RunConfig, held_out=None, observers: Sequence[Observer] = ()) -> Path:
@@ -28,7 +28,7 @@ def train(task: Task, dataset, config: RunConfig, held_out=None, observers: Sequ
     previews. Returns the run folder. Raises UserError for what the user can mend; KeyboardInterrupt after
     Ctrl-C or SIGTERM, once the state is saved.
     """
-    with Run(task, config) as run:
+    with Run(task, config, lambda: preview_batch(dataset, 2)) as run:
         if run.start >= config.steps:
             done = f"{run.folder} already has {run.start:,} of {config.steps:,} updates"
             run.say(f"{done}; raise --steps to train on")
@@ -78,7 +78,7 @@ def descend(run: Run, t: int, batches: Iterator[dict], steady: Steady) -> list[d
             files += batch.get("file", [])
             run.update.begin(number)
             with torch.autocast(run.device.type, run.precision, enabled=run.precision is not None):
-                found.append(run.task.step(to_device(batch, run.device), t, run.update))
+                found.append(run.task.step(to_device(batch, run.device, run.layout), t, run.update))
     except NonFinite as problem:
         steady.restore()
         run.refuse(t, problem, files)

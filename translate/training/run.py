@@ -9,18 +9,20 @@ import importlib.util
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
 from translate import inputs
 from translate.config import RunConfig, UserError, nearest, to_json
+from translate.probe import Choice
 from translate.task import Task
 from translate.training import changes, checkpoint
 from translate.training.lock import locked
 from translate.training.processes import gathered, together
-from translate.training.update import NonFinite, Update, precision_of
+from translate.training.update import NonFinite, Update
+from translate.training.way import agreed, saved, way_of
 
 
 class Run:
@@ -30,10 +32,12 @@ class Run:
     and closes trackers. Raises UserError where the folder cannot be had or holds another run.
     """
 
-    def __init__(self, task: Task, config: RunConfig):
+    def __init__(self, task: Task, config: RunConfig, example: Callable[[], dict]):
+        """example: gives a batch of the data, by whose shapes `auto` is measured."""
         from accelerate import Accelerator
 
         self.task, self.config, self.folder = task, config, Path(config.output)
+        self.example = example
         self.accelerator = Accelerator(log_with=trackers(config), project_dir=self.folder)
         self.world, self.rank = self.accelerator.num_processes, self.accelerator.process_index
         self.device, self.first = self.accelerator.device, self.accelerator.is_main_process
@@ -69,7 +73,8 @@ class Run:
         if config.ema:
             task.keep_average()
         task.to(self.device)
-        self.precision = precision_of(config, self.device)
+        self.choice = agreed(self.accelerator, self.chosen)
+        self.precision, self.layout = self.choice.way.autocast, self.choice.way.memory_format
         self.update = Update(task, config, self.accelerator, self.precision)
         with together(self.accelerator):
             remarks += self.resume()
@@ -77,11 +82,18 @@ class Run:
         if self.start >= config.steps:
             return
         self.say(*remarks)
+        if config.mixed_precision == "auto":
+            self.say(f"runs in {self.choice}")
         with together(self.accelerator), telling(self.folder, self.start):
             if self.first:
                 truncate(self.folder / "logs.jsonl", self.start)
             if config.report_to:
                 start_trackers(self.accelerator, config)
+
+    def chosen(self) -> Choice:
+        """How it runs: as it began, as told, or as is fastest here."""
+        auto = self.config.mixed_precision == "auto"
+        return auto and saved(self.folder) or way_of(self.task, self.config, self.example, self.device)
 
     def say(self, *lines: str) -> None:
         """Of several processes, one speaks."""
@@ -162,6 +174,7 @@ class Run:
             "processes": self.world,
             "config": to_json(self.config),
             "info": dataclasses.asdict(self.task.info),
+            "way": dataclasses.asdict(self.choice.way),
             "scalers": {name: scaler.state_dict() for name, scaler in self.update.scalers.items()},
         }
         checkpoint.write_model(self.folder, self.task, t, self.seen(t), **measured)

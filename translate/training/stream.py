@@ -102,13 +102,13 @@ def collate(samples: list[dict]) -> dict:
     return batch
 
 
-def to_device(batch: dict, device: torch.device) -> dict:
-    """Tensors to the device; pictures in channels_last, which convolutions prefer."""
+def to_device(batch: dict, device: torch.device, layout: torch.memory_format = torch.channels_last) -> dict:
+    """Tensors to the device; pictures in `layout`: most convolutions prefer channels_last."""
 
     def move(value):
         if not isinstance(value, Tensor):
             return value
         value = value.to(device, non_blocking=True)
-        return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
+        return value.contiguous(memory_format=layout) if value.dim() == 4 else value
 
     return {key: move(value) for key, value in batch.items()}

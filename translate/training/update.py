@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from translate.config import RunConfig
-from translate.machine import bf16_is_fast
 from translate.task import Task
 
 SMALL = 2**26  # bytes of a buffer that a refused update puts back
@@ -147,11 +146,3 @@ class Steady:
     def restore(self) -> None:
         for kept, buffer in zip(self.kept, self.buffers, strict=True):
             buffer.copy_(kept)
-
-
-def precision_of(config: RunConfig, device: torch.device) -> torch.dtype | None:
-    """The dtype of autocast; `auto` is bfloat16 where the processor multiplies it natively."""
-    choice = config.mixed_precision
-    if choice == "auto":
-        choice = "bf16" if bf16_is_fast(device) else "no"
-    return {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}[choice]
