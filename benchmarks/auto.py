@@ -1,7 +1,7 @@
 """What `auto` chooses beside the best fixed choice: `python -m benchmarks.auto --output auto.json`.
 
 Every case of `benchmarks.training` (a step) and every shipped model that has a choice (a picture of the size
-it was trained at). Each runs in a process of its own, all its ways in turn, medians. What `--output` already
+it was trained at). Each runs in a process of its own, all its ways in turn, the least of each. What `--output` already
 holds is not measured again, so that the table can be made in pieces (`--seconds`). Where a small convolution
 takes three times as long in bfloat16 as in float32, the processor only emulates it: such ways are left out.
 """
@@ -12,7 +12,8 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+
+ENOUGH = 90  # seconds of a case, after which no further turn begins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +33,23 @@ def cases() -> list[str]:
 
 
 def in_turn(runs: dict, turns: int) -> dict[str, float]:
-    """Median seconds of each; the first turn warms up. What then takes twice the least is left at that."""
+    """Least seconds of each: others use the machine, too. The first turn warms up; what then takes twice the
+    least is left at that.
+    """
     times: dict[str, list[float]] = {name: [] for name in runs}
+    begun = time.monotonic()
     for turn in range(turns + 1):
+        if turn > 1 and time.monotonic() - begun > ENOUGH:
+            break
         least = min(seconds[0] for seconds in times.values()) if turn else 0
         for name, run in runs.items():
-            if turn > 1 and median(times[name]) > 2 * least:
+            if turn > 1 and min(times[name]) > 2 * least:
                 continue
             start = time.perf_counter()
             run()
             taken = time.perf_counter() - start
             times[name] = [taken] if turn <= 1 else [*times[name], taken]
-    return {name: median(values) for name, values in times.items()}
+    return {name: min(values) for name, values in times.items()}
 
 
 def training(name: str, turns: int) -> dict:

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from tests.conftest import World, build
-from translate import probe
-from translate.probe import Choice, Layer, Way
+from translate import calls, probe
+from translate.calls import Layer
+from translate.probe import Choice, Way
 from translate.task import find, names
 from translate.training import checkpoint, dry_run, way
 from translate.training.observers import preview_batch
@@ -26,7 +27,7 @@ def own_file(tmp_path, monkeypatch):
 
 def given(network: nn.Module, *shape: int) -> list[Layer]:
     x = torch.zeros(shape).contiguous(memory_format=torch.channels_last)
-    return probe.recorded(network, lambda: network(x))
+    return calls.recorded(network, lambda: network(x))
 
 
 def test_layers_are_recorded_once_with_how_often_they_are_called():
@@ -43,7 +44,7 @@ def test_the_work_of_a_convolution_is_what_it_multiplies():
     [one], [two] = given(plain, 1, 8, 32, 32), given(back, 1, 8, 32, 32)
     for layer, flops, made in ((one, 2 * 32**2 * 16 * 8 * 9, 32**2), (two, 2 * 32**2 * 16 * 8 * 16, 64**2)):
         numbers = 8 * 32**2 + 16 * made + sum(p.numel() for p in layer.module.parameters())
-        assert layer.work == pytest.approx(flops / probe.FLOPS + 4 * numbers / probe.BYTES)
+        assert layer.work == pytest.approx(flops / calls.FLOPS + 4 * numbers / calls.BYTES)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_every_step_can_be_followed_without_a_trace(name):
     task = build(task_class, world := World(task_class.data, task_class.tiny().size))
     before, random = {k: v.clone() for k, v in task.state_dict().items()}, torch.get_rng_state()
     batch = way.enlarged(preview_batch(world, 2), task.config.batch_size)
-    layers = probe.of_step(task, batch, task.config.steps - 1)
+    layers = calls.of_step(task, batch, task.config.steps - 1)
     owned = set(task.modules())
     assert layers and all(layer.module in owned for layer in layers)
     assert all(torch.equal(v, before[k]) and type(v) is torch.Tensor for k, v in task.state_dict().items())

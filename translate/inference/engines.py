@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from translate import inputs
+from translate.calls import Layer, recorded
 from translate.config import UserError
-from translate.probe import Choice, Layer, Way, choose, recorded, shapes
+from translate.probe import Choice, Way, choose, shapes
 from translate.task import Task
 
 SHAPES = 4  # compiled networks kept in memory

@@ -5,8 +5,9 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
+from translate.calls import Idle
 from translate.config import RunConfig, to_json
-from translate.probe import Idle, Way
+from translate.probe import Way
 from translate.task import Task
 from translate.training.observers import preview_batch
 from translate.training.stream import to_device

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
+from translate.calls import Layer, of_step
 from translate.config import RunConfig
-from translate.probe import Choice, Layer, Way, choose, of_step, shapes
+from translate.probe import Choice, Way, choose, shapes
 from translate.task import Task
 from translate.training import checkpoint
 from translate.training.stream import to_device
