@@ -1,13 +1,15 @@
 """The page under many visitors at once, through the protocol that browsers speak.
 
     python -m benchmarks.load --visitors 30 --seconds 90
+    python -m benchmarks.load --visitors 0 --largest 10
 
-Starts `app.py`, opens it as often as asked at the same moment, and lets every visitor do what people
-do: translate pictures of several sizes, draw captions, enlarge, look at models. Prints failures, medians, and
-maxima per kind, how long opening took, and the server's memory before and after.
+Starts `app.py`, opens it as often as asked at the same moment (see benchmarks/opening.py), and lets every
+visitor do what people do: translate pictures of several sizes, draw captions, enlarge, look at models. Prints
+failures, medians, and maxima per kind, how long opening took, and the server's memory before and after.
 """
 
 import dataclasses
+import functools
 import io
 import json
 import random
@@ -34,24 +36,28 @@ class Load:
 
     visitors: int = 30
     seconds: float = 90.0
-    """how long they work after the warm-up"""
+    """how long they work, after 20 seconds of four visitors without pauses"""
     long: int = 1
     """how many of them give pictures of 12 megapixels all the time"""
     pause: float = 3.0
     """mean seconds between a visitor's jobs"""
+    largest: int = 0
+    """instead: so many of the largest pictures allowed, one after another, and the memory after each"""
     address: str | None = None
     """a page that is open already; its memory is not measured"""
     seed: int = 0
 
 
+@functools.cache
 def photograph(side: int, seed: int) -> bytes:
     """A smooth colour picture with some texture, as JPEG."""
     random = np.random.default_rng(seed)
     small = Image.fromarray(random.integers(0, 256, (8, 6, 3), dtype=np.uint8))
-    image = np.asarray(small.resize((side, side * 3 // 4), Image.BICUBIC), np.int16)
-    image = image + random.integers(-12, 13, image.shape, dtype=np.int16)
+    image = small.resize((side, side * 3 // 4), Image.BICUBIC)
+    rough = Image.fromarray(random.integers(0, 256, (256, 256, 3), dtype=np.uint8))
+    image = Image.blend(image, rough.resize(image.size, Image.NEAREST), 0.1)
     file = io.BytesIO()
-    Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
+    image.save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
@@ -114,7 +120,7 @@ class Person(threading.Thread):
         return self.random.choices([*kinds, ("models", self.look)], [4, 2, 2, 1])[0]
 
     def give(self, visitor, side: int) -> dict:
-        data = photograph(side, self.random.randrange(1000))
+        data = photograph(side, self.random.randrange(4))
         answer = visitor.http.post("/gradio_api/upload", files={"files": ("photo.jpg", data)})
         return {"path": answer.json()[0], "meta": {"_type": "gradio.FileData"}}
 
@@ -173,10 +179,31 @@ def crowd(load: Load, address: str, seconds: float) -> Results:
     return results
 
 
+def largest(load: Load, address: str, server) -> None:
+    """The server's memory after each of the largest pictures that the page takes (40 million pixels)."""
+    from tests.visitor import Visitor
+
+    visitor = Visitor(address, timeout=300).load()
+    handler, person = visitor.handler("go", "click"), Person(0, load, address, Results(), 0.0, None)
+    after = []
+    for number in range(load.largest):
+        given = person.give(visitor, 7302)  # 7302 x 5476
+        done = visitor.run(handler, visitor.values(handler, model="photo-scream", input=given))
+        assert done["success"] and "px in" in json.dumps(done["output"]), done
+        after.append(memory(server))
+        print(f"picture {number + 1}: {after[-1]:.0f} MiB", flush=True)
+    print(f"after the last {after[-1] / after[0] - 1:+.1%} of what it was after the first")
+
+
 def main(load: Load) -> None:
+    from benchmarks.opening import opening, sentence
+
     address, server = opened(load)
     try:
+        if load.largest:
+            return largest(load, address, server)
         crowd(dataclasses.replace(load, visitors=4, pause=0.1), address, 20)
+        print(sentence(*opening(address, load.visitors)), flush=True)
         before = memory(server)
         results = crowd(load, address, load.seconds)
         time.sleep(3)

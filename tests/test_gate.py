@@ -199,6 +199,16 @@ VALUES = st.recursive(
 )
 
 
+def test_a_choice_of_one_is_no_list(built):
+    from translate.ui.values import Refused, fit
+
+    choice = next(b for b in built.blocks.values() if isinstance(b, gr.Dropdown))
+    assert fit(choice, "sketch", built.owners) == "sketch"
+    for value in (["sketch"], [], [[1]], {"a": 1}, True):
+        with pytest.raises(Refused):
+            fit(choice, value, built.owners)
+
+
 @settings(
     max_examples=int(os.environ.get("FUZZ", 60)),
     deadline=None,

@@ -14,11 +14,12 @@ import time
 from collections import OrderedDict
 from urllib.parse import parse_qs
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from translate.ui.values import COOKIE, DEEPEST, LOST, UNFIT, Page, visitor_of
+from translate.ui.opening import Opening
+from translate.ui.served import Served
+from translate.ui.values import COOKIE, DEEPEST, EVERYBODY, LOST, UNFIT, Page, cookies, visitor_of
 
 LARGEST_BODY = 4 << 20  # bytes of a JSON request; pictures come through /upload
 FULL = 4 << 30  # bytes of uploads and results on the disk
@@ -33,6 +34,12 @@ OPEN = re.compile(
     rf"|{API}/(queue/(join|data|status)|call/\w+(/\w+)?|cancel|reset/?|heartbeat/[\w-]+)"
     rf"|{API}/(upload|upload_progress|file=.+)"
 )
+
+
+FILE = f"{API}/file="
+NAMED = re.compile(r"/(assets|static|svelte)/.+|/(theme\.css|robots\.txt|favicon\.ico|manifest\.json)")
+HASHED = re.compile(r"/assets/.+-[\w-]{8}\.\w+")  # other content has another name
+FOREVER = b"public, max-age=31536000, immutable"
 
 
 class Patience:
@@ -77,8 +84,9 @@ class Patience:
 class Gate:
     """ASGI: the routes that the page needs, requests of a sane size and form, and files to their owners."""
 
-    def __init__(self, app: ASGIApp, page: Page):
-        self.app, self.page, self.patience = app, page, Patience()
+    def __init__(self, app: ASGIApp, page: Page, opening: Opening):
+        self.app, self.page, self.opening = app, page, opening
+        self.patience, self.served = Patience(), Served(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,10 +97,19 @@ class Gate:
         if not OPEN.fullmatch(path):
             return await answer(404, "this page has no such address")(scope, receive, send)
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        if scope["method"] == "GET" and (NAMED.fullmatch(path) or path == f"{API}/app_id"):
+            lasts = FOREVER if HASHED.fullmatch(path) else b"no-cache"
+            return await self.served((path,), scope, receive, send, lasts)
         visitor = visitor_of(type("Asked", (), {"headers": headers}))
-        if path.startswith(f"{API}/file="):
-            if not self.page.owners.allow(path.removeprefix(f"{API}/file="), visitor):
+        if path.startswith(FILE):
+            file = path.removeprefix(FILE)
+            if not self.page.owners.allow(file, visitor):
                 return await answer(403, LOST)(scope, receive, send)
+            known = self.page.app.auth is None or self.user(headers) is not None
+            if known and scope["method"] == "GET" and self.page.owners.allow(file, EVERYBODY):
+                return await self.served((path,), scope, receive, send, b"private, max-age=86400")
+        elif scope["method"] == "GET" and path in ("/", "/config", "/config/"):
+            return await self.open(scope, receive, send, headers, visitor)
         elif path == f"{API}/upload":
             if used(self.page.owners.folder) > FULL:
                 return await answer(507, "the disk for pictures is full; try again later")(
@@ -109,9 +126,22 @@ class Gate:
                 return await answer(404, "nothing was asked, or the answer was given")(scope, receive, send)
         elif scope["method"] == "POST" and path.startswith("/login"):
             return await self.login(scope, receive, send)
-        elif path == "/" and not visitor:
-            send = welcomed(send)
         await self.app(scope, receive, send)
+
+    async def open(self, scope: Scope, receive: Receive, send: Send, headers: dict, visitor: str) -> None:
+        """The page, or its configuration, as it is for who has signed in. Queries are for scripts in it."""
+        number = await self.opening.ready()
+        host = [(k, v) for k, v in headers.items() if k == "host" or k.startswith("x-")]
+        key = (scope["path"], number, self.user(headers), scope["scheme"], *host)
+        cookie = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; SameSite=Lax"
+        more = [(b"set-cookie", cookie.encode())] if scope["path"] == "/" and not visitor else []
+        await self.served(key, scope, receive, send, b"private, no-cache", more)
+
+    def user(self, headers: dict) -> str | None:
+        """Who signed in, as Gradio has it."""
+        app, found = self.page.app, cookies(headers)
+        tokens = (found.get(f"access-token-{kind}{app.cookie_id}") for kind in ("", "unsecure-"))
+        return next((app.tokens[token] for token in tokens if token in app.tokens), None)
 
     async def login(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See Patience."""
@@ -205,18 +235,6 @@ class Gate:
 
 def answer(status: int, sentence: str) -> JSONResponse:
     return JSONResponse({"detail": sentence}, status)
-
-
-def welcomed(send: Send) -> Send:
-    """Gives a new visitor a cookie."""
-
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            cookie = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; SameSite=Lax"
-            MutableHeaders(scope=message).append("set-cookie", cookie)
-        await send(message)
-
-    return sending
 
 
 async def read(receive: Receive) -> bytes | None:

@@ -12,11 +12,12 @@ from starlette.middleware import Middleware
 from translate.config import UserError
 from translate.ui import api, caption, enhance, models, samples, several, translate, wall
 from translate.ui.gate import Gate
+from translate.ui.opening import Opening, Sessions
 from translate.ui.parts import THREADS, on
 from translate.ui.pictures import folder as page_folder
 from translate.ui.result import STATIC, Studio
 from translate.ui.shelf import MAX_PIXELS, Shelf
-from translate.ui.values import Page
+from translate.ui.values import SHOWN, Page
 
 UPLOAD_LIMIT = "64mb"
 WAITING = 1000  # events in the queue, of which most are answered at once; `lanes` limits jobs
@@ -173,6 +174,9 @@ def serve(
         os.environ["GRADIO_TEMP_DIR"] = temporary  # uploads and results; nothing else is written
         shelf = Shelf([folder] if folder else None, max_pixels)
         page = build(shelf)
+        shown = page_folder() / SHOWN  # where the wall's pictures come one by one
+        shown.mkdir()
+        opening = Opening(page, lambda: (shelf.stamp(), shown.stat().st_mtime_ns))
         try:
             _, local, public = page.launch(
                 server_name=host,
@@ -181,7 +185,7 @@ def serve(
                 share=share,
                 max_file_size=UPLOAD_LIMIT,
                 max_threads=THREADS,
-                app_kwargs={"middleware": [Middleware(Gate, page=page)]},
+                app_kwargs={"middleware": [Middleware(Gate, page=page, opening=opening)]},
                 allowed_paths=[],
                 footer_links=[],
                 theme=theme(),
@@ -195,6 +199,7 @@ def serve(
         except OSError as error:
             taken = f"port {port} is taken or not allowed; choose another --port" if port else str(error)
             raise UserError(f"cannot listen on {host}: {taken}") from None
+        page.app.state_holder = Sessions(page, opening)
         wall.painted_in_background(shelf, page_folder())
         where = local + (f" and {public}" if public else "")
         print(f"Translate is open at {where} (Ctrl-C closes it)", flush=True)

@@ -1,5 +1,7 @@
 """The models of the page: their list, and those that are loaded."""
 
+import contextlib
+import os
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -80,6 +82,14 @@ class Shelf:
     def is_own(self, entry: Entry) -> bool:
         """Whether it is a run of this machine, not a model that came with the checkout."""
         return self.folders is None and entry.folder.parent != HERE / "pretrained"
+
+    def stamp(self) -> list[tuple[str, int]]:
+        """Another one whenever a file came or went in a model's folder."""
+        found = []
+        for root in roots() if self.folders is None else self.folders:
+            with contextlib.suppress(OSError), os.scandir(root) as folders:
+                found += [(folder.path, folder.stat().st_mtime_ns) for folder in folders]
+        return sorted(found)
 
     def entry(self, name: str | None) -> Entry:
         """Raises UserError for a name that is not on the list."""

@@ -22,6 +22,7 @@ DEEPEST = 16  # levels of one value
 MOST_FILES = 1000  # in one value
 LARGEST_NUMBER = 2**53  # beyond it a browser's numbers have gaps
 OWNED = 200_000  # files whose owners are remembered, the newest
+EVERYBODY = "everybody"  # owns what all visitors may see; no cookie has this value
 SHOWN = "shown"  # the folder inside the page's folder whose pictures everybody may see
 LOST = "this file is not on the server any more; give it again"
 UNFIT = "what was sent does not fit this page; reload it"
@@ -71,8 +72,8 @@ class Owners:
         if not os.path.normpath(path).startswith(inside):
             return False
         real = os.path.realpath(path)
-        own = visitor in self.known.get(real, ()) or real.startswith(inside + SHOWN + os.sep)
-        return own and real.startswith(inside) and os.path.isfile(real)
+        own = {visitor, EVERYBODY} & self.known.get(real, set()) or real.startswith(inside + SHOWN + os.sep)
+        return bool(own) and real.startswith(inside) and os.path.isfile(real)
 
 
 class Page(gr.Blocks):
@@ -83,7 +84,7 @@ class Page(gr.Blocks):
         self.owners = Owners()
 
     async def process_api(self, block_fn, inputs, state=None, request=None, event_data=None, **more):
-        VISITOR.set(visitor_of(request))
+        VISITOR.set(EVERYBODY if getattr(request, "everybody", False) else visitor_of(request))
         if not isinstance(inputs, list) or len(inputs) != len(block_fn.inputs):
             raise Refused(UNFIT)
         inputs = [
@@ -116,11 +117,16 @@ class Page(gr.Blocks):
 
 def visitor_of(request) -> str:
     """The cookie that the gate gave; empty for clients that keep none."""
+    found = cookies(getattr(request, "headers", {})).get(COOKIE, "")
+    return "" if found == EVERYBODY else found
+
+
+def cookies(headers) -> dict[str, str]:
+    """By name; none where they cannot be read."""
     try:
-        found = SimpleCookie(request.headers.get("cookie", ""))
+        return {name: morsel.value for name, morsel in SimpleCookie(headers.get("cookie", "")).items()}
     except (AttributeError, CookieError):
-        return ""
-    return found[COOKIE].value if COOKIE in found else ""
+        return {}
 
 
 def fit(block, value, owners: Owners):
@@ -137,7 +143,8 @@ def fit(block, value, owners: Owners):
     elif isinstance(block, SWITCH):
         good = isinstance(value, bool)
     elif isinstance(block, CHOICE):
-        several = value if isinstance(value, list) and len(value) <= MOST_FILES else [value]
+        listed = isinstance(value, list) and len(value) <= MOST_FILES and getattr(block, "multiselect", False)
+        several = value if listed else [value]
         good = all(isinstance(v, str) and len(v) <= LONGEST_TEXT or is_number(v) for v in several)
     elif isinstance(block, NUMBERED):
         good = (
