@@ -24,7 +24,6 @@ def main(
         max_pixels: of a picture that is given; larger ones are refused with a sentence
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)  # or each event sorts a table of all before
     from translate import machine
 
     machine.tune()

@@ -5,8 +5,10 @@ python -m tests.hostile --write DIR   # only the files
 """
 
 import argparse
+import contextlib
 import functools
 import io
+import socket
 import struct
 import subprocess
 import sys
@@ -250,19 +252,55 @@ def page(files: list[Path], address: str, model: str) -> list[str]:
     return wrong
 
 
+def everything_below(folder: Path) -> set[Path]:
+    """Files, but for what Python, git and the tests keep."""
+    kept = {".git", "__pycache__", ".pytest_cache", ".ruff_cache", ".hypothesis"}
+    return {path for path in folder.rglob("*") if not kept & set(path.parts)}
+
+
+@contextlib.contextmanager
+def open_page(log: Path):
+    """The address of a page of its own, which writes to `log`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with log.open("w") as file:
+        command = [sys.executable, "app.py", "--port", str(port)]
+        server = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        while "is open" not in log.read_text():
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", type=Path, help="only write the files")
     parser.add_argument("--model", default="photo-scream")
-    parser.add_argument("--address", help="of an open page; its log is not looked at")
     options = parser.parse_args()
     if options.write:
         print(len(write(options.write)), "files")
         return
+    before = everything_below(ROOT)
     with tempfile.TemporaryDirectory() as temporary:
-        files = write(Path(temporary) / "in")
-        wrong = page(files, options.address, options.model) if options.address else []
-        wrong += command_line(Path(temporary) / "in", options.model)
+        files, log = write(Path(temporary) / "in"), Path(temporary) / "log"
+        start = time.monotonic()
+        with open_page(log) as address:
+            wrong = page(files, address, options.model)
+        wrong += [f"the page's log has a traceback:\n{log.read_text()[-3000:]}"] * (
+            "Traceback" in log.read_text()
+        )
+        print(f"page: {len(files)} files in {time.monotonic() - start:.0f} s, {len(wrong)} wrong", flush=True)
+        start = time.monotonic()
+        found = command_line(Path(temporary) / "in", options.model)
+        print(f"command line: {time.monotonic() - start:.0f} s, {len(found)} wrong", flush=True)
+        left = {path.name for path in Path(temporary).iterdir()} - {"in", "out", "outside", "log"}
+        wrong += found + [f"{name} was written beside the pictures" for name in left]
+    wrong += [f"{path} was written" for path in everything_below(ROOT) - before]
     print(f"{len(files)} files;", "\n".join(wrong) or "each gave a picture or a sentence")
     sys.exit(bool(wrong))
 

@@ -19,6 +19,7 @@ from PIL import Image
 from tests.test_page import models, photo, write_log  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
+MOST_PIXELS = 1_500_000  # of a picture that is given
 CHROMIUM = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -36,11 +37,13 @@ def address(models):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port), "--models", str(models)]
+    command += ["--max-pixels", str(MOST_PIXELS)]
     log = models.parent / "app.log"
     with open(log, "w") as file:
         kept = os.environ | {"XDG_CACHE_HOME": str(models.parent / "cache")}
         server = subprocess.Popen(command, cwd=ROOT, env=kept, stdout=file, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
+    (models.parent / "app.pid").write_text(str(server.pid))
     try:
         for _ in range(600):
             assert server.poll() is None, log.read_text()

@@ -158,6 +158,23 @@ def test_results_are_the_visitors_and_the_page_translates_through_this_protocol(
     stranger.close()
 
 
+def test_memory_comes_back_after_the_largest_pictures(visitor, models, tmp_path):
+    """Of ten, each 18 MB as float32; forty megapixels are tried by `benchmarks.load --largest 10`."""
+    psutil = pytest.importorskip("psutil")
+    server = psutil.Process(int((models.parent / "app.pid").read_text()))
+    large, larger = tmp_path / "large.bmp", tmp_path / "larger.bmp"
+    Image.linear_gradient("L").resize((1500, 1000)).convert("RGB").save(large)
+    Image.new("RGB", (1500, 1001)).save(larger)
+    handler, after = next(h for h in visitor.handlers if h["api_name"] == "translate"), []
+    for _ in range(10):
+        done = visitor.run(handler, [visitor.upload(large), "sketch", "AtoB", "trained", True])
+        assert done["success"], done
+        after.append(server.memory_info().rss)
+    assert after[-1] < 1.15 * after[0], [value >> 20 for value in after]
+    refused = visitor.run(handler, [visitor.upload(larger), "sketch", "AtoB", "trained", True])
+    assert not refused["success"] and "the most is" in str(refused["output"]), refused
+
+
 def test_nothing_runs_past_the_queue(visitor):
     body = {"data": [], "session_hash": visitor.session}
     for handler in visitor.handlers:

@@ -172,6 +172,7 @@ def serve(
         print(f"--share: whoever knows the public address can use this page.{known}", flush=True)
     with tempfile.TemporaryDirectory(prefix="translate-") as temporary:
         os.environ["GRADIO_TEMP_DIR"] = temporary  # uploads and results; nothing else is written
+        os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)  # or a table of all is sorted each time
         shelf = Shelf([folder] if folder else None, max_pixels)
         page = build(shelf)
         shown = page_folder() / SHOWN  # where the wall's pictures come one by one
