@@ -96,6 +96,8 @@ class Opening:
                 update = isinstance(value, dict) and value.get("__type__") == "update"
                 told = {k: v for k, v in value.items() if k != "__type__"} if update else {"value": value}
                 before = values[block._id].get("value")
+                if "props" in told:  # of HTML with a script; what is not told stays
+                    told["props"] = {**values[block._id].get("props", {}), **told["props"]}
                 values[block._id].update(told)
                 if told.get("value", before) != before:
                     waiting += [n for n in calls if (block._id, "change") in targets(calls[n])]
