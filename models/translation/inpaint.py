@@ -10,17 +10,17 @@ attention (Yu et al. 2018, arXiv 1801.07892, eqs. 1 and 2),
 
     s = softmax_known(λ cos(f_hole, b_known)),   f_hole <- Σ s b_known.
 
-Other layers by `--convolution`: light, one gate for all channels of a place (Yi et al. 2020, arXiv 2005.09704,
+Other layers by `--convolution`: light, one gate for all channels (Yi et al. 2020, arXiv 2005.09704,
 section 3.4); partial, x' = W(x ⊙ k) sum(1) / sum(k) + b with the known k growing layer by
 layer (Liu et al. 2018, arXiv 1804.07723, eqs. 1 and 2); plain, as in context encoders (Pathak et al. 2016,
-arXiv 1604.07379). A hole has several fillings: z enters the refining network and, with `--lambda-diverse`, two
+arXiv 1604.07379). A hole has several fillings: z enters the refining network and, by `--lambda-diverse`, two
 fillings of one hole shall differ, up to τ (Yang et al. 2019, arXiv 1901.09024, eq. 2):
 
     L_z = -E min(‖x̂(z₁) - x̂(z₂)‖ / ‖z₁ - z₂‖, τ).
 
-Deviations: the first network works at half the size; the refining one is a single branch that adds to the
-coarse picture; L1 inside the hole counts γ^d at d pixels from what is known (Yu et al. 2018, section 4.2);
-attention is of tiles of 4 x 4 features that do not overlap.
+Deviations: the first network works at half the size and adds to a smooth filling; the refining one is a single
+branch that adds to the coarse picture; L1 inside the hole counts γ^d at d pixels from what is known (Yu et al.
+2018, section 4.2); attention is of tiles of 4 x 4 features that do not overlap.
 """
 
 from dataclasses import dataclass
@@ -40,6 +40,7 @@ from translate.task import DataInfo, Task, UserError
 
 DILATIONS = (1, 2, 4, 8, 16, 1)  # of the trunk, at a quarter of the size (appendix)
 TILE = 4  # side of what attention moves, in features
+REACH = 16  # times 32 pixels, how far into a hole what is known is continued
 SHARPNESS = 10.0  # λ, the authors' code
 POOLED = 4  # pixels, side of the means in which fillings shall differ
 
@@ -126,8 +127,24 @@ def contextual(f: Tensor, hole: Tensor) -> Tensor:
     return moved.permute(0, 3, 1, 4, 2, 5).reshape(f.shape)
 
 
+def continued(x: Tensor, k: Tensor, levels: int) -> Tensor:
+    """x [B, C, H, W] at half its size, holes (k [B, 1, H, W] is 0) smoothly filled from around: push and pull
+    (Gortler et al. 1996, section 4.3), on the last level by blurring. H, W multiples of 2^levels."""
+    seen = F.avg_pool2d(k, 2)
+    half, k = F.avg_pool2d(x * k, 2) / seen.clamp(min=1e-6), (seen > 0).to(x.dtype)
+    if levels > 1:
+        around = F.interpolate(continued(half, k, levels - 1), scale_factor=2.0, mode="bilinear")
+        return torch.where(k > 0, half, around)
+    y = half * k
+    for _ in range(REACH):
+        sums, shares = F.avg_pool2d(y * k, 3, 1, 1), F.avg_pool2d(k, 3, 1, 1)
+        y = torch.where(k > 0, y, sums / shares.clamp(min=1e-6))
+        k = (shares > 0).to(x.dtype)
+    return y
+
+
 class SNPatchGAN(nn.Sequential):
-    """Picture and mask [B, C + 1, H, W] to logits of patches that overlap widely: six strided 5x5 convolutions
+    """Picture and mask [B, C + 1, H, W] to logits of large patches: six strided 5x5 convolutions
     with spectral norm (section 3.3)."""
 
     def __init__(self, inputs: int, channels: int):
@@ -139,7 +156,7 @@ class SNPatchGAN(nn.Sequential):
 
 
 def faded(mask: Tensor, gamma: float, farthest: int = 32) -> Tensor:
-    """γ^d, d the distance of a pixel of the hole to what is known, by twos, in steps of a king: [B, 1, H, W]."""
+    """γ^d, d the distance to what is known in steps of a king, by twos: [B, 1, H, W]."""
     weight = 1 - F.avg_pool2d(mask, 2).floor()
     for _ in range(farthest // 2):
         weight = torch.maximum(weight, gamma**2 * F.max_pool2d(weight, 3, 1, 1))
@@ -182,9 +199,7 @@ class Inpaint(Task):
         if c.channels % 2:
             raise UserError(f"--channels must be even, not {c.channels}")
         if c.lambda_diverse and c.batch_size % 2:
-            raise UserError(
-                f"--lambda-diverse compares pictures in pairs: --batch-size {c.batch_size} is odd"
-            )
+            raise UserError(f"--lambda-diverse compares pairs, but --batch-size {c.batch_size} is odd")
         self.noise_shape = (c.latent,)
         self.coarse = Completion(c.convolution, colours, c.channels)
         self.refined = Completion(c.convolution, colours, c.channels, c.latent, attend=True)
@@ -209,9 +224,8 @@ class Inpaint(Task):
     def complete(self, x: Tensor, m: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """ŷ₁ and ŷ₂, [B, C, H, W]."""
         k = 1 - m
-        seen = F.avg_pool2d(k, 2)
-        half = F.avg_pool2d(x * k, 2) / seen.clamp(min=0.25)  # means of the known pixels
-        y1 = self.coarse(half, (seen == 0).to(x.dtype))
+        half = continued(x, k, 5)
+        y1 = half + self.coarse(half, F.avg_pool2d(m, 2).floor())
         y1 = F.interpolate(y1, scale_factor=2.0, mode="bilinear")
         return y1, y1 + self.refined(m * y1 + k * x, m, z)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from translate import inputs
 from translate.config import UserError
-from translate.inference import classes, images, tiling
+from translate.inference import classes, filling, images, tiling
 from translate.inference.catalog import locate
 from translate.inference.engines import DTYPES, OpenVINO, Packed, way_of
 from translate.inference.images import Picture
@@ -190,8 +190,8 @@ class Pipeline(Sampler):
         source, target = self.task.sides(direction)
         x = self.seen(picture, source)
         others = self.others(1, seed, label=label)
-        if "mask" in self.takes:  # on the picture, as one more channel, as far as the network
-            x = torch.cat([x, self.hole(picture, mask)], 1)
+        if "mask" in self.takes:
+            return self.fill(picture, x, self.hole(picture, mask), others, seed, keep_alpha, progress)
         work_size = self.usual_size if work_size is None else work_size
         if work_size:
             scale = work_size / max(picture.size)
@@ -307,6 +307,29 @@ class Pipeline(Sampler):
                     if core <= 128:
                         raise
                     core //= 2
+
+    def fill(
+        self, picture: Picture, x: Tensor, hole: Tensor, others: dict, seed: int, keep_alpha: bool,
+        progress: Progress | None,
+    ) -> Picture:  # fmt: skip
+        """The picture with its hole [1, 1, H, W] filled. All else is exactly as it was, alpha included.
+
+        x: the picture as the network is to see it.
+        """
+
+        def complete(part: Tensor, missing: Tensor) -> Tensor:
+            both, window = tiling.pad(torch.cat([part, missing], 1), self.task.stride)
+            return self._generate(both, "AtoB", others, seed, None, torch.float32)[(..., *window)]
+
+        y = filling.fill(x.float(), hole, complete, self.task.config.size // 2, progress)
+        if images.is_grey(picture):
+            y = y.mean(1, keepdim=True)
+        if picture.alpha is not None:
+            y = images.over_white(y, picture.alpha)
+        both = max(y.shape[1], picture.tensor.shape[1])
+        kept = picture.tensor.expand(-1, both, -1, -1)
+        y = torch.where(hole > 0, y.expand(-1, both, -1, -1).to(kept.dtype), kept)
+        return dataclasses.replace(picture, tensor=y, alpha=picture.alpha if keep_alpha else None)
 
     def hole(self, picture: Picture, mask: Picture | None) -> Tensor:
         """[1, 1, H, W], 1 where the picture is to be filled: where the mask is white. Raises UserError."""
