@@ -18,9 +18,9 @@ fillings of one hole shall differ, up to τ (Yang et al. 2019, arXiv 1901.09024,
 
     L_z = -E min(‖x̂(z₁) - x̂(z₂)‖ / ‖z₁ - z₂‖, τ).
 
-Deviations: the first network works at half the size and adds to a smooth filling; the refining one is a single
-branch that adds to the coarse picture; L1 inside the hole counts γ^d at d pixels from what is known (Yu et al.
-2018, section 4.2); attention is of tiles of 4 x 4 features that do not overlap.
+Deviations: the first network works at half the size and adds to a smooth filling; the refining one is a
+single branch that adds to the coarse picture; L1 inside the hole counts γ^d at d pixels from what is known
+(Yu et al. 2018, section 4.2); attention is of tiles of 4 x 4 features that do not overlap.
 """
 
 from dataclasses import dataclass
