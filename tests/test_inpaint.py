@@ -14,6 +14,7 @@ from tests.conftest import World, build
 from tests.test_methods import losses_of
 from translate.config import UserError
 from translate.inference import filling, images
+from translate.inference.exemplar import PATCH, mean_of, patches, synthesised
 from translate.inference.pipeline import Pipeline
 
 
@@ -211,9 +212,35 @@ def test_parts_are_filled_one_by_one_and_thin_ones_at_their_own_size():
         shown.append(tuple(x.shape[2:]))
         return torch.ones_like(x)
 
-    made = filling.fill(image, mask, complete, 16, lambda done, of: told.append((done, of)))
+    made = filling.fill(image, mask, complete, 16, progress=lambda *now: told.append(now))
     assert torch.equal(made, mask) and told == [(1, 2), (2, 2)]
     assert shown == [(60, 348), (116, 98)]
+
+
+def test_known_patches_continue_what_is_around_the_hole():
+    """Stripes go on through a hole that was guessed grey; exactly, as their patches are known."""
+    stripes = (torch.arange(64) // 3 % 2 * 2.0 - 1).expand(1, 3, 64, 64)
+    hole = torch.zeros(1, 1, 64, 64)
+    hole[..., 24:38, 24:38] = 1
+    guess = torch.where(hole > 0, 0.0, stripes)
+    made = synthesised(guess, hole, 14, torch.Generator().manual_seed(0))
+    assert (made - stripes).abs().max() < 0.05
+    everything = torch.ones_like(hole)
+    assert torch.isfinite(synthesised(guess, everything, 64, torch.Generator().manual_seed(0))).all()
+
+
+def test_the_mean_of_patches_by_a_loop():
+    generator = torch.Generator().manual_seed(0)
+    like, places = torch.zeros(1, 2, 10, 9), torch.tensor([[0, 0], [3, 2], [2, 2]])
+    best, weight = torch.rand(3, 2 * PATCH**2, generator=generator), torch.tensor([1.0, 2.0, 5.0])
+    made = mean_of(best, weight, places, like)
+    said = [
+        (weight[n], best[n].view(2, PATCH, PATCH)[1, 5 - top, 4 - left])
+        for n, (top, left) in enumerate(places.tolist())
+    ]
+    wanted = sum(w * value for w, value in said) / sum(w for w, _ in said)
+    torch.testing.assert_close(made[0, 1, 5, 4], wanted)
+    assert made[0, 0, 0, 8] == 0 and torch.equal(patches(made, places[:1])[0, 0], made[0, 0, 0, 0])
 
 
 def test_seeds_fill_differently(pipeline):

@@ -109,11 +109,11 @@ def test_mistakes_are_sentences(task_class, kind, ask, said):
 
 def test_a_mask_is_filled_at_any_size():
     picture, mask = Image.new("RGB", (45, 38), "white"), Image.new("L", (45, 38))
-    mask.paste(255, (10, 5, 30, 20))
+    mask.paste(255, (10, 5, 30, 9))  # no wider than in training: see test_inpaint
     [made] = Pipeline(toy(Fill, "images"))(picture, mask=mask)
     assert made.size == (45, 38) and made.getbbox() == (0, 0, 45, 38)
-    assert made.crop((10, 5, 30, 20)).getextrema() == ((0, 0),) * 3
-    assert made.getcolors() and dict((c, n) for n, c in made.getcolors())[(0, 0, 0)] == 20 * 15
+    assert made.crop((10, 5, 30, 9)).getextrema() == ((0, 0),) * 3
+    assert made.getcolors() and dict((c, n) for n, c in made.getcolors())[(0, 0, 0)] == 20 * 4
     with pytest.raises(UserError, match="the mask has 9 × 9 px, the picture 45 × 38"):
         Pipeline(toy(Fill, "images"))(picture, mask=Image.new("L", (9, 9)))
 
@@ -123,8 +123,10 @@ def test_a_mask_is_cut_into_tiles_with_its_picture():
     mask.paste(255, (60, 30, 150, 70))
     pipeline = Pipeline(toy(Fill, "images"))
     pipeline.whole_pixels, pipeline.core = 64 * 64, 64
-    [made] = pipeline(picture, mask=mask)
-    assert dict((c, n) for n, c in made.getcolors())[(0, 0, 0)] == 90 * 40
+    [made] = pipeline(picture, mask=mask)  # 40 px by 5, to be as wide as in training: 8
+    assert made.crop((70, 40, 140, 60)).getextrema() == ((0, 0),) * 3
+    made.paste("white", (60, 30, 150, 70))
+    assert made.tobytes() == picture.tobytes()
 
 
 def test_frames_are_continued():

@@ -63,6 +63,9 @@ class Task(nn.Module):
     stride: int = 1  # inputs' height and width must be a multiple
     noise_shape: tuple[int, ...] = ()  # of one sample, where it takes noise
     by_index: bool = False  # it looks things up by `batch["index"]`: previews then show training pictures
+    exemplars: bool = (
+        False  # in use, what it filled in is made again of known patches (inference/exemplar.py)
+    )
     enlarges: int = 1  # how many times larger its pictures are than the input, each way
 
     def __init__(self, config: RunConfig, info: DataInfo):

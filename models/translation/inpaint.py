@@ -113,8 +113,8 @@ def contextual(f: Tensor, hole: Tensor) -> Tensor:
     """Features [B, C, h, w] whose tiles that touch the hole [B, 1, h, w] are means of known tiles, the likest
     weighing most; all others stay. h, w multiples of TILE. Likeness is of differences to the mean tile."""
     h, w = f.shape[2] // TILE, f.shape[3] // TILE
-    tiles = f.reshape(len(f), -1, h, TILE, w, TILE).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
-    tiles = tiles.flatten(2)  # [B, hw, C TILE²]
+    tiles = f.unflatten(3, (w, TILE)).unflatten(2, (h, TILE)).permute(0, 2, 4, 1, 3, 5)
+    tiles = tiles.flatten(3).flatten(1, 2)  # [B, hw, C TILE²]
     holed = F.max_pool2d(hole, TILE).flatten(1) > 0  # [B, hw]
     holed = holed & ~holed.all(1, keepdim=True)  # nothing known: nothing is moved
     with torch.autocast(f.device.type, enabled=False):
@@ -124,7 +124,7 @@ def contextual(f: Tensor, hole: Tensor) -> Tensor:
         s = s.masked_fill(holed[:, None], float("-inf")).softmax(2)
         moved = torch.where(holed[..., None], s @ known, known).to(f.dtype)
     moved = moved.unflatten(2, (-1, TILE, TILE)).unflatten(1, (h, w))
-    return moved.permute(0, 3, 1, 4, 2, 5).reshape(f.shape)
+    return moved.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)  # [B, C, h TILE, w TILE]
 
 
 def continued(x: Tensor, k: Tensor, levels: int) -> Tensor:
@@ -181,6 +181,7 @@ class Config(Masked, GameConfig):
     lambda_diverse: float = 0.0  # weight of two fillings of one hole differing; needs an even --batch-size
     tau: float = 0.1  # difference of fillings that is enough
     pretrain_steps: int = 0  # first so many updates without D
+    exemplars: bool = True  # in use, fillings are made again of known patches (Wexler et al. 2007)
     masks: str = "both"  # the paper trains with free-form strokes and a rectangle
     batch_size: int = 16  # the authors' code
     learning_rate: float = 1e-4  # the authors' code
@@ -200,7 +201,7 @@ class Inpaint(Task):
             raise UserError(f"--channels must be even, not {c.channels}")
         if c.lambda_diverse and c.batch_size % 2:
             raise UserError(f"--lambda-diverse compares pairs, but --batch-size {c.batch_size} is odd")
-        self.noise_shape = (c.latent,)
+        self.noise_shape, self.exemplars = (c.latent,), c.exemplars
         self.coarse = Completion(c.convolution, colours, c.channels)
         self.refined = Completion(c.convolution, colours, c.channels, c.latent, attend=True)
         projected = c.discriminator == "projected"

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from translate.inference.exemplar import synthesised
+
 Complete = Callable[[Tensor, Tensor], Tensor]  # [1, C, h, w] in [-1, 1] and mask [1, 1, h, w] to the picture
 LONGEST = 768  # pixels, side of what the network is shown
 LEAST_CONTEXT = 48  # pixels, around each part of a hole
@@ -24,20 +26,26 @@ BATCH = 512  # windows compared at a time
 
 def fill(
     image: Tensor, mask: Tensor, complete: Complete, width: int,
-    progress: Callable[[int, int], None] | None = None,
+    exemplars: torch.Generator | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:  # fmt: skip
     """`image` [1, C, H, W] with the pixels where `mask` [1, 1, H, W] is 1 made anew; all others as they are.
 
-    width: of the widest hole that `complete` was made for, in pixels. progress: called with (parts, of all).
+    width: of the widest hole that `complete` was made for, in pixels. exemplars: what it made is then made
+    again of known patches (see `exemplar`), with this generator. progress: called with (parts, of all).
     """
     image, left = image.clone(), mask > 0
     found = list(parts(left[0, 0]))
     for done, (rows, columns) in enumerate(found):
         if left[0, 0, rows, columns].any():  # else an earlier part took it along
             box = (..., *surroundings(rows, columns, left[0, 0]))
-            x, hole = image[box], left[box].to(image.dtype)
-            smaller = max(-(-widest(left[0, 0][box]) // width), -(-max(x.shape[-2:]) // LONGEST))
-            y = completed(x, hole, complete, smaller)
+            x, hole, across = image[box], left[box].to(image.dtype), widest(left[0, 0][box])
+            smaller = max(-(-across // width), -(-max(x.shape[-2:]) // LONGEST))
+
+            def made(x: Tensor, hole: Tensor, across: int = across // smaller) -> Tensor:
+                y = complete(x, hole)
+                return y if exemplars is None else synthesised(y, hole, across, exemplars)
+
+            y = completed(x, hole, made, smaller)
             image[box] = torch.where(hole > 0, y.clamp(-1, 1), x)
             left[box] = False
         if progress:
@@ -104,13 +112,15 @@ def detail(residue: Tensor, small: Tensor, share: Tensor, f: int) -> Tensor:
     tops, lefts = ([*range(0, n - WINDOW, STEP), n - WINDOW] for n in (h, w))
     places = torch.tensor([(top, left) for top in tops for left in lefts])
     seen = windows(small, places)
-    whole = windows(share, places).amin(1) == 1
-    wanted, known = places[~whole], places[whole]
+    clear = -F.max_pool2d(-share, 5, 1, 2)  # what is filled shows two pixels around itself when enlarged
+    whole = windows(clear, places).amin(1) == 1
+    holed = windows(share, places).amin(1) < 1
+    wanted, known = places[holed], places[whole]
     if not len(known) or not len(wanted):
         return torch.zeros_like(residue)
     among, ramp = seen[whole], fading(f)
     total, weight = torch.zeros_like(residue), torch.zeros_like(residue[:, :1])
-    for some, look in zip(wanted.split(BATCH), seen[~whole].split(BATCH), strict=True):
+    for some, look in zip(wanted.split(BATCH), seen[holed].split(BATCH), strict=True):
         alike = known[torch.cdist(look, among).argmin(1)]
         for (top, left), (y, x) in zip((f * some).tolist(), (f * alike).tolist(), strict=True):
             side = WINDOW * f

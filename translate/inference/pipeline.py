@@ -321,7 +321,8 @@ class Pipeline(Sampler):
             both, window = tiling.pad(torch.cat([part, missing], 1), self.task.stride)
             return self._generate(both, "AtoB", others, seed, None, torch.float32)[(..., *window)]
 
-        y = filling.fill(x.float(), hole, complete, self.task.config.size // 2, progress)
+        generator = torch.Generator().manual_seed(seed) if self.task.exemplars else None
+        y = filling.fill(x.float(), hole, complete, self.task.config.size, generator, progress)
         if images.is_grey(picture):
             y = y.mean(1, keepdim=True)
         if picture.alpha is not None:
