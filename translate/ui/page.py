@@ -10,7 +10,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from translate.config import UserError
-from translate.ui import api, caption, enhance, models, samples, several, translate, wall
+from translate.ui import api, caption, enhance, erase, models, samples, several, translate, wall
 from translate.ui.gate import Gate
 from translate.ui.opening import Opening, Sessions
 from translate.ui.parts import THREADS, on
@@ -21,6 +21,8 @@ from translate.ui.values import SHOWN, Page
 
 UPLOAD_LIMIT = "64mb"
 WAITING = 1000  # events in the queue, of which most are answered at once; `lanes` limits jobs
+
+WALLS = ("translate", "caption", "enhance", "erase")  # sections of tab Start
 
 CSS = """
 .gradio-container, .gradio-container > main { width: 100%; }
@@ -126,19 +128,21 @@ def build(shelf: Shelf) -> Page:
         studio = Studio(shelf, page)
         with gr.Tabs(elem_id="tabs") as studio.tabs:
             with gr.Tab("Start", id="start") as first:
-                start = [wall.section(f"wall-{name}") for name in ("translate", "caption", "enhance")]
+                start = [wall.section(f"wall-{name}") for name in WALLS]
             with gr.Tab("Translate", id="translate") as second:
                 translate.tab(studio, second, start[0])
             with gr.Tab("From words", id="caption") as third:
                 caption.tab(studio, third, start[1])
             with gr.Tab("Enlarge", id="enhance") as fourth:
                 enhance.tab(studio, fourth, start[2])
-            with gr.Tab("From noise", id="samples") as fifth:
-                samples.tab(studio, fifth)
-            with gr.Tab("Several pictures", id="several") as sixth:
+            with gr.Tab("Erase", id="erase") as fifth:
+                erase.tab(studio, fifth, start[3])
+            with gr.Tab("From noise", id="samples") as sixth:
+                samples.tab(studio, sixth)
+            with gr.Tab("Several pictures", id="several") as seventh:
                 several.tab(shelf, page)
-            with gr.Tab("Models", id="models") as seventh:
-                models.tab(shelf, seventh, [first, second, third, fourth, fifth, sixth])
+            with gr.Tab("Models", id="models") as eighth:
+                models.tab(shelf, eighth, [first, second, third, fourth, fifth, sixth, seventh])
         studio.finish()
 
         def fill():
@@ -146,6 +150,7 @@ def build(shelf: Shelf) -> Page:
                 wall.filled("Pictures into pictures", shelf.translators()),
                 wall.filled("Words into pictures", shelf.drawers()),
                 wall.filled("Small into large", shelf.enlargers()),
+                wall.filled("Something gone", shelf.fillers()),
             )
 
         on([page.load, first.select], fill, None, start)

@@ -13,7 +13,8 @@ from translate.task import find
 from translate.ui.lanes import Lanes
 
 LOADED = 3  # pipelines kept in memory
-USABLE = [{"image"}, {"noise"}, {"noise", "label"}, {"text", "noise"}]  # what models may take
+FILLING = [{"image", "mask"}, {"image", "mask", "noise"}]
+USABLE = [*FILLING, {"image"}, {"noise"}, {"noise", "label"}, {"text", "noise"}]  # what models may take
 MAX_PIXELS = 40_000_000  # of a picture that is given
 
 
@@ -64,6 +65,10 @@ class Shelf:
     def samplers(self) -> list[Entry]:
         """Those that draw from nothing but noise, perhaps of a class."""
         return [e for e in self.entries() if {*self.takes(e)} in ({"noise"}, {"noise", "label"})]
+
+    def fillers(self) -> list[Entry]:
+        """Those that fill in what is painted over."""
+        return [entry for entry in self.entries() if {*self.takes(entry)} in FILLING]
 
     def everything(self) -> list[Entry]:
         """Those, models of other kinds, folders that cannot be used, runs that have not saved a model yet;

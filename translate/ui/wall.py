@@ -94,8 +94,12 @@ def made(shelf: Shelf, card: Card) -> tuple[Image.Image, Image.Image | None]:
     before = images.to_image(picture.tensor)
     before.thumbnail((SIDE, SIDE))
     small = images.decode(before.convert("RGB"), name=card.given.name)
+    painted = {}
+    if "mask" in pipeline.takes:  # masks/NAME.png says what goes from examples/NAME.jpg
+        mask = images.to_image(images.decode(card.entry.folder / "masks" / f"{card.given.stem}.png").tensor)
+        painted["mask"] = images.decode(mask.convert("L").resize(before.size, Image.NEAREST))
     with shelf.lanes.job(SESSION, card.entry.name, before.width * before.height, long=True):
-        after = images.to_image(pipeline.translate(small).tensor)
+        after = images.to_image(pipeline.translate(small, **painted).tensor)
     after.thumbnail((2 * SIDE, 2 * SIDE))
     return after, before
 
