@@ -99,6 +99,8 @@ def from_batch(task: Task, batch: dict[str, Any], direction: str = "AtoB") -> di
     given = {name: batch.get(INPUTS[name].key) for name in task.takes if INPUTS[name].key}
     if "image" in task.takes:
         given["image"] = batch[task.sides(direction)[0]]
+    if "frames" in task.takes:  # those after them are the truth
+        given["frames"] = given["frames"][:, : task.frames_in or None]
     values = from_seed(task, len(batch["index"]), 0, **given)
     if "label" in values:  # -1: this picture's class is not known
         drawn = INPUTS["label"].draw(task, len(values["label"]), torch.Generator())

@@ -10,7 +10,8 @@ from translate.config import UserError, nearest
 
 HERE = Path(__file__).resolve().parents[2]
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-HUB_FILES = ["config.json", "*.safetensors", "README.md", "*.png", "examples/*.jpg", "masks/*.png"]  # nothing that could run
+HUB_FILES = ["config.json", "*.safetensors", "README.md", "*.png", "examples/*.jpg"]  # nothing that could run
+HUB_FILES += ["masks/*.png"]
 
 
 def roots() -> list[Path]:

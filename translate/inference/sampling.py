@@ -106,13 +106,18 @@ class Sampler:
         self.check("frames")
         if len({frame.size for frame in frames}) != 1:
             raise UserError(f"{self.name} needs frames of one size, the oldest first")
+        enough = self.task.frames_in or len(frames)
+        if len(frames) < enough:
+            raise UserError(
+                f"{self.name} sees {enough} frames to make the next one; {len(frames)} are too few"
+            )
         channels = self.task.info.channels[self.task.sides()[0]]
         known = torch.stack([images.with_channels(frame, channels)[0] for frame in frames])
         padded, window = tiling.pad(known, self.task.stride)
         others, made = inputs.on_device(self.others(1, seed), self.device), []
         for _ in range(n):
             with self._reproducible(seed), self._inference():
-                latest = padded[-len(frames) :].to(self.device)
+                latest = padded[-enough:].to(self.device)
                 y = self._finite(self.task(frames=latest[None], **others))
             padded = torch.cat([padded, y])
             made.append(Picture(tensor=y[(..., *window)], bits=self.task.info.bits))
