@@ -58,6 +58,7 @@ def load(
     labelled_seed: int = 0,
     text_words: Path | None = None,
     balanced: bool = False,
+    grey: str = "none",
 ) -> "Dataset":
     """The data set at `data`, seen as `kind`.
 
@@ -83,6 +84,7 @@ def load(
     cache: "auto" keeps decoded pictures in memory where they take less than a quarter of it; or "on", "off".
     labels_a, labels_b: that side of paired or unpaired data holds label maps, see `classes`.
     skip_unpaired: leave out pictures without a partner.
+    grey: "a" makes pairs of single pictures: they are `b`, the grey of each is `a`.
     masks: of masked data: "free-form", "rectangles" or "both" are drawn; or a place where masks lie, white
         where the picture is to be filled.
     length: consecutive frames in a sample of frames data.
@@ -116,6 +118,9 @@ def load(
         raise DataError(
             f"--labels-a, --labels-b and --skip-unpaired are for paired and unpaired pictures, not for {what}"
         )
+    given = kind != "paired" or a is not None or b is not None or direction == "BtoA"
+    if grey not in ("none", "a") or (grey == "a" and given):
+        raise DataError("--grey a makes pairs of the pictures in --data: no --a, --b, --direction beside it")
     if not 2 <= scale <= 8:
         raise DataError(f"--scale {scale} must be 2 to 8")
     if not 0.1 <= shrink <= 1:
@@ -131,6 +136,10 @@ def load(
         from datasets.masked import Masked
 
         found = Masked(load_birds("images", data, size, split, direction, scale, cache), size, train, masks)
+    elif is_built_in(data) and grey == "a":
+        from datasets.paired import Greyed
+
+        found = Greyed(load_birds("images", data, size, split, direction, scale, cache))
     elif is_built_in(data) and a is None and b is None:
         found = load_birds(kind, data, size, split, direction, scale, cache)
     else:
@@ -143,7 +152,7 @@ def load(
         request = Request(data, split, geometry, a, b, direction, jitter, cache, scale, shrink, degrade)
         sides = dict(labels_a=labels_a, labels_b=labels_b, skip_unpaired=skip_unpaired)
         request = replace(request, **sides, text_words=text_words, masks=masks, length=length)
-        request = replace(request, labelled=labelled, labelled_seed=labelled_seed)
+        request = replace(request, labelled=labelled, labelled_seed=labelled_seed, grey=grey)
         module = import_module(f"datasets.{kind}")
         try:
             found = module.load(request)

@@ -39,6 +39,7 @@ class Request:
     labels_a: bool = False
     labels_b: bool = False
     skip_unpaired: bool = False
+    grey: str = "none"
     masks: str = "free-form"
     length: int = 5
     labelled: int = 0

@@ -74,6 +74,7 @@ class Paired(Domains):
 
     # == Data ==
     skip_unpaired: bool = False  # leave out pictures without a partner
+    grey: Literal["none", "a"] = "none"  # a: pictures of --data are B, and A is the grey of each
     strokes: float = 0.0  # redraw the lines of A as a hand would: wobbly, broken; 0 is off, 1 a lot
 
 

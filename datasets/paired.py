@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datasets import layouts
+from datasets import images, layouts
 from datasets.base import DataError, Dataset, warn_once
 from datasets.classes import side
 from datasets.geometry import draw_jitter, jittered
@@ -107,6 +107,26 @@ class Matched:
         return decode_like(a, like_a, needed), decode_like(b, like_b, needed)
 
 
+class Greyed(Dataset):
+    """`b` is a picture, `a` [1, size, size] its grey: the luma of BT.601, as in use."""
+
+    def __init__(self, pictures: Dataset) -> None:
+        if pictures.info["channels"]["image"] != 3:
+            raise DataError(f"--grey a needs pictures in colour; those of {pictures.info['name']} have none")
+        self.pictures = pictures
+        channels, names = {"a": 1, "b": 3}, {"a": "grey", "b": "colour"}
+        self.info = pictures.info | {"kind": "paired", "channels": channels, "names": names, "grey": "a"}
+
+    def order(self, epoch: int, seed: int) -> Tensor:
+        return self.pictures.order(epoch, seed)
+
+    def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
+        sample = self.pictures.sample(index, generator)
+        colour = sample.pop("image")
+        grey = (colour * colour.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0, keepdim=True)
+        return sample | {"a": grey, "b": colour}
+
+
 def matched(a: Source, b: Source, skip: bool = False) -> dict[int, int]:
     """The number in B of each picture of A, by name: as they are, in small letters, or without what all on
     one side end in (`_A`, `_B`). `skip`: of those that have one.
@@ -166,8 +186,10 @@ def numbered(source: Source, keys: Sequence[Hashable]) -> dict[Hashable, int]:
     return numbers
 
 
-def load(request: Request) -> Paired:
-    """Pairs from one place or two; `direction` "BtoA" swaps the sides."""
+def load(request: Request) -> Paired | Greyed:
+    """Pairs from one place or two, or made of single pictures; `direction` "BtoA" swaps the sides."""
+    if request.grey != "none":
+        return Greyed(images.load(request))
     pairs: Halves | Matched
     part = layouts.two(request.data, request.a, request.b, request.split, "paired")
     labelled, targets = (request.labels_a, request.labels_b), ("a", "b")[:: request.way]

@@ -38,6 +38,7 @@ class DataInfo:
         default_factory=dict
     )  # human names of the domains: {"a": "line", "b": "openmoji"}
     split: str = "train"
+    grey: str = ""  # of a pair, the side that is the grey of the other
     label_colours: dict[str, list] = field(default_factory=dict)  # of label maps: [value, colour inside]
 
     @classmethod

@@ -214,6 +214,9 @@ class Pipeline(Sampler):
             return dataclasses.replace(picture, tensor=y, alpha=None, bits=8, icc=None, format="PNG")
         if work_size:
             y = F.interpolate(y, (height, width), mode="bicubic", antialias=True).clamp(-1, 1)
+        if source == self.task.info.grey:  # the colours are made, the light is the picture's own
+            light = y.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+            y = (y + images.with_channels(picture, 1) - (y * light).sum(1, keepdim=True)).clamp(-1, 1)
         if grow > 1 and images.is_grey(picture):  # an enlargement invents no colours
             y = y.mean(1, keepdim=True).expand(-1, picture.tensor.shape[1], -1, -1)
         alpha = picture.alpha if keep_alpha else None
