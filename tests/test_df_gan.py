@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 import datasets
+from models.common.layers import LowPass
 from models.common.text import shifted
 from models.text.df_gan import DFGAN, Affine, Discriminator, DownBlock, Generator, UpBlock
 from tests.conftest import build
@@ -163,6 +164,15 @@ def test_enlarging_late_is_enlarging_first():
     down.gain.data.fill_(0.5)
     published = F.avg_pool2d(down.shortcut(x), 2) + down.gain * down.body(x)
     assert torch.allclose(down(x), published, atol=1e-5)
+
+
+def test_the_low_pass_is_of_what_the_plain_generator_draws():
+    torch.manual_seed(0)
+    plain, low = Generator(4, 6, 4, 32, 3), Generator(4, 6, 4, 32, 3, low=True)
+    low.load_state_dict(plain.state_dict())  # either takes the other's weights
+    z, e = torch.randn(2, 4), torch.randn(2, 6)
+    with torch.no_grad():
+        torch.testing.assert_close(low(z, e), LowPass()(plain(z, e).atanh()).tanh())
 
 
 def test_the_average_starts_anew_with_the_generator():

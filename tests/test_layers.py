@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from models.common.layers import (
     InstanceNorm,
+    LowPass,
     ReflectionPad,
     ToPicture,
     init_normal,
@@ -69,6 +70,13 @@ def test_resize_upsampling_leaves_no_checkerboard():
         return upsample(kind, 4, 1)(flat)[..., 2:-2, 2:-2].std().item()
 
     assert unevenness("resize") < 1e-6 < 1e-2 < unevenness("transposed")
+
+
+@pytest.mark.parametrize("period, gain", [(2, 0.0), (4, 0.75), (1, 1.0)])
+def test_the_low_pass_takes_away_the_period_of_two_pixels(period, gain):
+    wave = torch.cos(2 * torch.pi * torch.arange(16) / period).expand(1, 3, 16, 16)
+    for x in (wave, wave.mT):
+        torch.testing.assert_close(LowPass()(x)[..., 2:-2, 2:-2], gain * x[..., 2:-2, 2:-2])
 
 
 def test_resnet_generator_is_the_published_network():

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from datasets.options import Captions
 from models.common import objectives
+from models.common.layers import LowPass
 from models.common.projected import Projected
 from models.common.text import FromText, shifted
 from translate.config import TextConfig
@@ -117,12 +118,15 @@ class UpBlock(nn.Module):
 class Generator(nn.Module):
     """Noise [B, Z] and sentences [B, E] to pictures [B, C, size, size] in [-1, 1]."""
 
-    def __init__(self, noise: int, words: int, channels: int, size: int, colours: int, most: int = 8):
+    def __init__(
+        self, noise: int, words: int, channels: int, size: int, colours: int, most: int = 8, low: bool = False
+    ):
         super().__init__()
         up = widths(size, channels, most)[::-1]
         self.start = nn.Linear(noise, up[0] * 16)
         self.blocks = nn.ModuleList(UpBlock(noise + words, i, o) for i, o in itertools.pairwise(up))
-        self.end = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(channels, colours, 3, padding=1), nn.Tanh())
+        end = [nn.LeakyReLU(0.2), nn.Conv2d(channels, colours, 3, padding=1)]
+        self.end = nn.Sequential(*end, *[LowPass()] * low, nn.Tanh())
 
     def forward(self, z: Tensor, e: Tensor) -> Tensor:
         x = self.start(z).view(z.shape[0], -1, 4, 4).contiguous(memory_format=torch.channels_last)
@@ -199,6 +203,7 @@ class Config(Captions, TextConfig):
     batch_size: int = 24  # the authors' code for CUB at 256 px: 24 to 32
     channels: int = 32  # n: layers of G and D have n to 8 n, as in the authors' code
     widest: int = 8  # in n: at most so many channels in G
+    low_pass: bool = False  # G's pictures without the stripes of two pixels that enlarging by two may leave
     discriminator: Literal["plain", "projected"] = "plain"  # projected: by ImageNet features, no penalty
     joint: int = 64  # layers in which D compares picture and sentence, 2 n in the authors' code
     noise: int = 100  # numbers of z, the authors' code
@@ -221,7 +226,7 @@ class DFGAN(FromText):
         if c.size not in SIZES:
             raise UserError(f"DF-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
         self.noise_shape = (c.noise,)
-        self.G = Generator(c.noise, self.text_width, c.channels, c.size, colours, c.widest)
+        self.G = Generator(c.noise, self.text_width, c.channels, c.size, colours, c.widest, c.low_pass)
         if c.discriminator == "projected":
             self.D = Projected(self.text_width, c.size, c.joint)
         else:
