@@ -2,7 +2,7 @@
 
 Every case of `benchmarks.training` (a step) and every shipped model that has a choice (a picture of the
 size it was trained at). Each runs in a process of its own, all its ways in turn, the least of each. What
-`--output` already holds is not measured again, so the table can be made in pieces (`--seconds`). Where a small
+`--output` already holds is not measured again, so that it grows in pieces (`--seconds`). Where a small
 convolution takes three times as long in bfloat16 as in float32, the processor only emulates it: left out.
 """
 
