@@ -5,18 +5,17 @@ colours apart; `info["label_colours"]` says which value of the files each one st
 be given back in the files' own values.
 """
 
-import io
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from datasets.base import DataError, warn_once
-from datasets.pictures import Probe, in_mode, probe
+from datasets.pictures import Probe, decode, probe
 from datasets.sources import Source
 from datasets.store import UNREADABLE
 
@@ -126,8 +125,7 @@ def colours_in(
 
     def one(number: int) -> set[tuple[int, int, int]] | None:
         try:
-            with Image.open(io.BytesIO(source.read(number))) as image:
-                image = in_mode(ImageOps.exif_transpose(image), "RGB")
+            image = Image.fromarray(decode(source.read(number), 3, 8).permute(1, 2, 0).numpy())
         except UNREADABLE:
             return set()
         if half is not None:

@@ -6,7 +6,6 @@ two digits that bounce off the walls) and `bouncing-balls` (Sutskever et al. 200
 and say where everything is.
 """
 
-import io
 import os
 import re
 from bisect import bisect_right
@@ -15,18 +14,17 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from datasets import layouts
 from datasets.base import DataError, Dataset, randint
 from datasets.images import Request, describe
-from datasets.pictures import decode, in_mode, probe
+from datasets.pictures import brought, decode, probe
 from datasets.sources import Empty, Files, Source
 from datasets.store import UNREADABLE, Store, keeps, reason
+from translate.inference import decoding
 
 LAYOUT = (
     "DIR/FILM/*.png (the frames of each film in a folder of its own), animated GIFs, video files, "
@@ -117,23 +115,21 @@ def stack(source: Files, numbers: list[int], folder: str, channels: int) -> Film
 def animated(source: Source, number: int) -> int:
     """How many frames a file has; 1 where it cannot be read."""
     try:
-        with Image.open(io.BytesIO(source.read(number))) as image:
+        with decoding.opened(source.read(number)) as image:
             return getattr(image, "n_frames", 1)
     except UNREADABLE:
         return 1
 
 
 def animation(source: Source, number: int, frames: int, channels: int) -> Film:
-    mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
-
     def read(start: int, count: int) -> Tensor:
         found = []
-        with Image.open(io.BytesIO(source.read(number))) as image:
+        with decoding.opened(source.read(number)) as image:
             for place in range(start, start + count):
                 image.seek(place)
-                found.append(torch.from_numpy(np.array(in_mode(image.copy(), mode))))
-        pixels = torch.stack(found)
-        return pixels[:, None] if channels == 1 else pixels.permute(0, 3, 1, 2)
+                frame, _ = decoding.pixels(image.copy())
+                found.append(brought(torch.from_numpy(frame).permute(2, 0, 1), channels, 8))
+        return torch.stack(found)
 
     return Film(source.where(number), frames, read)
 

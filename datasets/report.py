@@ -15,9 +15,10 @@ from datasets import KINDS, is_built_in, layouts, load
 from datasets.base import DataError, Dataset
 from datasets.captions import captions_of
 from datasets.classes import MOST, colours_in
-from datasets.pictures import decode, read_header
+from datasets.pictures import decode
 from datasets.sources import Empty, Source, open_source
 from datasets.store import UNREADABLE, reason
+from translate.inference import decoding
 
 CHECKED = 20_000  # pictures decoded at most
 CELL, COLUMNS, ROWS, GAP = 128, 8, 4, 4  # of the contact sheet
@@ -165,7 +166,7 @@ def look(source: Source, found: Report) -> None:
     def one(number: int) -> tuple[int, int, str] | str:
         try:
             data = source.read(number)
-            header = read_header(data)
+            header = decoding.header(data)
             decode(data, 3, 8)
             return header.width, header.height, f"{header.mode}, {header.bits} bits"
         except UNREADABLE as error:

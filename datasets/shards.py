@@ -298,20 +298,13 @@ def read_ranges(file: str, starts: list[int], ends: list[int]) -> list[bytes]:
 
 
 def braces(pattern: str) -> list[str]:
-    """name-{08..10}.tar -> name-08.tar, name-09.tar, name-10.tar; also {a,b}."""
-    match = re.search(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}", pattern)
-    if not match:
-        return [pattern]
-    first, last, words = match.groups()
-    if words is not None:
-        options = words.split(",")
-    else:
-        options = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
-    return [
-        whole
-        for option in options
-        for whole in braces(pattern[: match.start()] + option + pattern[match.end() :])
-    ]
+    """name-{08..10}.tar -> name-08.tar, name-09.tar, name-10.tar; also {a,b}. Raises DataError."""
+    from braceexpand import UnbalancedBracesError, braceexpand
+
+    try:
+        return list(braceexpand(pattern, escape=False))
+    except UnbalancedBracesError:
+        raise DataError(f"{pattern} has a brace without its partner: write name-{{00..12}}.tar") from None
 
 
 def globbed(name: str) -> list[str]:

@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from datasets.base import DataError, shuffled
+from translate.inference.files import READABLE
 
-SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm .tga .avif .jp2".split()
-)
+SUFFIXES = frozenset(READABLE)
 
 
 class Empty(DataError):
@@ -212,6 +211,8 @@ def open_source(path: str | Path) -> Source:
         return arrays.digits()
     if hub.is_id(text):
         return hub.open_hub(text)
+    if re.match(r"[a-z]+://", text):
+        raise DataError(f"{text} is a URL, which is not read: download it and name the file or folder")
     forms = "a folder, a zip, a picture, tar shards, a parquet file, or user/name on the Hub"
     raise DataError(f"there is no {text}{nearest(where) or f': name {forms}'}")
 

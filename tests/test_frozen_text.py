@@ -78,7 +78,7 @@ def test_another_state_of_the_folder_is_another_model(tmp_path):
     first = Frozen(save(tmp_path / "m", "bert"))
     before = first(TOLD)
     first.load().cpu().save_pretrained(tmp_path / "m")  # the same weights, saved again
-    assert Frozen(str(tmp_path / "m")).cache.file != first.cache.file
+    assert Frozen(str(tmp_path / "m")).cache.folder != first.cache.folder
     assert torch.allclose(Frozen(str(tmp_path / "m"))(TOLD), before, atol=1e-5)
 
 

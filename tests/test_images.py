@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageCms
 
 from translate.config import UserError
-from translate.inference import images, sixteen
+from translate.inference import decoding, images, sixteen
 
 
 def ramp(height, width, channels, dtype):
@@ -257,16 +257,15 @@ def test_bombs_are_refused_before_they_are_unpacked():
         images.decode(saved(Image.new("L", (40, 30)), "PNG"), max_pixels=1000)
 
 
-def test_heic_with_and_without_the_plugin(tmp_path):
-    try:
-        import pillow_heif
-    except ImportError:
-        (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(200))
-        with pytest.raises(UserError, match="pip install pillow-heif"):
-            images.decode(tmp_path / "phone.heic")
-        return
-    pillow_heif.from_pillow(Image.new("RGB", (64, 64), "red")).save(tmp_path / "phone.heic")
-    assert images.decode(tmp_path / "phone.heic").size == (64, 64)
+def test_heic(tmp_path):
+    decoding.registered()
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "phone.heic", quality=100)
+    picture = images.decode(tmp_path / "phone.heic")
+    assert picture.size == (64, 64) and picture.format == "PNG"
+    assert (picture.tensor.mean((0, 2, 3)) - torch.tensor([1.0, -1.0, -1.0])).abs().max() < 0.03
+    (tmp_path / "broken.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(200))
+    with pytest.raises(UserError, match="broken.heic"):
+        images.decode(tmp_path / "broken.heic")
 
 
 def test_floating_point_is_refused_clearly():

@@ -27,36 +27,29 @@ def cache_folder() -> Path:
 
 
 class VectorCache:
-    """A file of vectors by sentence. Where it cannot be written they are computed anew, with a warning."""
+    """Vectors by sentence, on disk. Where they cannot be kept they are computed anew, with a warning."""
 
     def __init__(self, model: str, width: int):
-        name = hashlib.sha256(model.encode()).hexdigest()[:16]
-        self.width, self.file = width, cache_folder() / f"sentences-{name}.sqlite"
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with self.open() as table:
-                table.execute("CREATE TABLE IF NOT EXISTS kept (sentence TEXT PRIMARY KEY, vector BLOB)")
-        except (OSError, sqlite3.Error) as error:
-            warnings.warn(f"sentences cannot be kept in {self.file} ({error})", stacklevel=2)
-            self.file = None
+        import diskcache
 
-    def open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.file, timeout=60)  # several processes write to it
+        name = hashlib.sha256(model.encode()).hexdigest()[:16]
+        self.width, self.folder = width, cache_folder() / f"sentences-{name}"
+        try:
+            self.kept = diskcache.Cache(self.folder, eviction_policy="none")
+        except (OSError, sqlite3.Error) as error:  # diskcache's tables are sqlite's
+            warnings.warn(f"sentences cannot be kept in {self.folder} ({error})", stacklevel=2)
+            self.kept = None
 
     def get(self, sentences: list[str]) -> dict[str, Tensor]:
         """Those that are there, float32 [width] each."""
-        if self.file is None:
-            return {}
-        with self.open() as table:
-            marks = ",".join("?" * len(sentences))
-            rows = table.execute(f"SELECT sentence, vector FROM kept WHERE sentence IN ({marks})", sentences)
-            return {sentence: torch.frombuffer(bytearray(v), dtype=torch.float32) for sentence, v in rows}
+        found = {s: self.kept.get(s) for s in sentences} if self.kept is not None else {}
+        return {s: torch.frombuffer(bytearray(v), dtype=torch.float32) for s, v in found.items() if v}
 
     def put(self, found: dict[str, Tensor]) -> None:
-        if self.file is not None and found:
-            rows = [(sentence, vector.numpy().tobytes()) for sentence, vector in found.items()]
-            with self.open() as table:
-                table.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?)", rows)
+        if self.kept is not None and found:
+            with self.kept.transact():  # all at once; several processes write to it
+                for sentence, vector in found.items():
+                    self.kept[sentence] = vector.numpy().tobytes()
 
 
 class Frozen:

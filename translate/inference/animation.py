@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from translate.config import UserError
-from translate.inference import images
+from translate.inference import decoding, images
 from translate.inference.images import Picture
 
 KINDS = ("GIF", "WEBP", "PNG", "TIFF")  # that may hold several; JPEGs of two eyes and bursts of phones do not
@@ -29,7 +29,7 @@ class Film:
 
     def __iter__(self) -> Iterator[Picture]:
         """The frames, decoded one at a time. Raises UserError for a damaged one, naming it."""
-        with Image.open(self.source) as image:
+        with decoding.opened(self.source) as image:
             for number in frame_numbers(image):
                 name = f"{self.source}, frame {number + 1}"
                 try:
@@ -52,7 +52,7 @@ def film(source: Path) -> Film | None:
     """The frames of a file that has several; None where it has one, or cannot be read (`images.decode` says
     why). Raises UserError where they are too large together."""
     try:
-        with Image.open(source) as image:
+        with decoding.opened(source) as image:
             numbers = frame_numbers(image)
             if image.format not in KINDS or len(numbers) < 2:
                 return None

@@ -9,7 +9,7 @@ from translate.config import UserError
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 FORMATS[".avif"] = "AVIF"
-READABLE = {*FORMATS, *".jfif .gif .bmp .pgm .ppm .pbm .pnm .heic .heif .jp2 .mpo .apng".split()}
+READABLE = {*FORMATS, *".jpe .jfif .gif .bmp .pgm .ppm .pbm .pnm .heic .heif .jp2 .mpo .apng .tga".split()}
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ def written(file: Path) -> str:
 
 
 def moves(file: Path) -> bool:
-    from PIL import Image
+    from translate.inference import decoding
 
     try:
-        with Image.open(file) as image:
+        with decoding.opened(file) as image:
             return getattr(image, "n_frames", 1) > 1
     except Exception:  # the decoder says why, when its turn comes
         return False

@@ -1,9 +1,9 @@
-"""The only door between picture files and tensors: `decode` leads in, `encode` and `to_image` lead out.
+"""Pictures as the page and the command line have them: `decode` leads in, `encode` and `to_image` lead out.
 
-Reads JPEG, PNG, WebP, GIF and animated WebP (first frame), TIFF (first page), BMP, PNM, AVIF, JPEG 2000 and,
-where the pillow-heif plugin is installed, HEIC. Writes PNG, JPEG, WebP, TIFF and AVIF. EXIF orientation is
-applied, and what else EXIF says is kept, but for the place. 16 bits per channel survive to PNG and TIFF (see
-`sixteen`). Further frames and pages: `animation`.
+Reads JPEG, PNG, WebP, GIF and animated WebP (first frame), TIFF (first page), BMP, PNM, AVIF, HEIC and JPEG
+2000, through `decoding`, as training does. Writes PNG, JPEG, WebP, TIFF and AVIF. Colours are sRGB's inside.
+What else EXIF says is kept, but for the place. 16 bits per channel survive to PNG and TIFF (see `sixteen`).
+Further frames and pages: `animation`.
 """
 
 import dataclasses
@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageCms
+from PIL import Image
 from torch import Tensor
 
 from translate.config import UserError
-from translate.inference import sixteen
+from translate.inference import decoding, sixteen
 from translate.inference.metadata import Metadata
 
 MAX_BYTES = 512 << 20
@@ -28,12 +28,8 @@ MAX_PIXELS = 128_000_000
 EDGE = 2  # pixels of an outline that count as its edge
 STRIP = 512  # rows turned into bytes at a time
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tiff", "AVIF": ".avif"}
-# No EPS or PostScript (they run programs) and no formats without a signature (they would take any file).
-OPENED = "JPEG MPO PNG WEBP GIF TIFF BMP PPM AVIF HEIF JPEG2000".split()
 # Our own limit below is stricter and has a sentence; Pillow would only warn.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-# "Corrupt EXIF data" and the like: what matters is raised when the pixels are read.
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +66,7 @@ def decode(
     if not data:
         raise UserError(f"{name} is empty (0 bytes); give a picture file")
     try:
-        image = _open(data)
+        image = decoding.opened(data)
     except Image.DecompressionBombError:
         raise UserError(
             f"{name} has too many pixels; the most is {max_pixels / 1e6:.0f} megapixels"
@@ -89,7 +85,7 @@ def decode(
     if min(image.size) < 1:
         raise UserError(f"{name} has no pixels ({image.width} x {image.height})")
     try:
-        pixels, bits = _pixels(image, data, name)
+        pixels, icc = _pixels(image, data, name)
     except UserError:
         raise
     except MemoryError:
@@ -102,7 +98,7 @@ def decode(
         raise UserError(
             f"{name} is damaged or cut off ({_short(error)}); save it again or use a copy"
         ) from None
-    return _picture(image, pixels, bits, name=name)
+    return _picture(image, pixels, icc, name=name)
 
 
 def _read(path: Path) -> bytes:
@@ -120,27 +116,9 @@ def _read(path: Path) -> bytes:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _open(data: bytes) -> Image.Image:
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        try:
-            import pillow_heif
-        except ImportError:
-            pass
-        else:
-            pillow_heif.register_heif_opener()
-    return Image.open(io.BytesIO(data), formats=[name for name in OPENED if name in _registered()])
-
-
-def _registered() -> dict:
-    Image.init()
-    return Image.OPEN
-
-
 def _what_instead(data: bytes) -> str:
     """What a file that is no picture seems to be, and the mend."""
     head = data[:1024].lstrip()
-    if data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"):
-        return "is a HEIC picture; `pip install pillow-heif` to read it, or save it as JPEG or PNG"
     if head.startswith(b"%PDF"):
         return "is a PDF, not a picture; export the page as PNG"
     if b"<svg" in head:
@@ -154,56 +132,20 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:100] or type(error).__name__
 
 
-def _pixels(image: Image.Image, data: bytes | None, name: str) -> tuple[np.ndarray, int]:
-    """The picture as [H, W, C] uint8 or uint16, upright; C = 1, 2 (grey and alpha), 3 or 4."""
-    if data and (deep := sixteen.read(image, data)) is not None:
-        pixels, bits = deep, 16
-    elif image.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise UserError(f"{name} has 32-bit values; save it with 8 or 16 bits per channel")
-        pixels, bits = values.astype(np.uint16)[..., None], 16
-    elif image.mode == "F":
-        raise UserError(f"{name} has floating-point values; save it with 8 or 16 bits per channel")
-    else:
-        pixels, bits = np.asarray(_standard(image)), 8
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    # After loading, because Pillow turns TIFF upright itself and PNG may carry its EXIF behind the pixels.
-    return _upright(pixels, image.getexif().get(0x0112, 1)), bits
+def _pixels(image: Image.Image, data: bytes | None, name: str) -> tuple[np.ndarray, bytes | None]:
+    try:
+        return decoding.pixels(image, data)
+    except decoding.Unsuitable as error:
+        raise UserError(f"{name} {error}") from None
 
 
-def _standard(image: Image.Image) -> Image.Image:
-    """As L, LA, RGB or RGBA."""
-    if image.mode == "CMYK" and image.info.get("icc_profile"):
-        try:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-            return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            pass  # an unusable profile: Pillow's plain conversion below
-    grey = image.mode in ("1", "L", "LA", "La")
-    if image.has_transparency_data:
-        return image.convert("LA" if grey else "RGBA")
-    return image.convert("L" if grey else "RGB")
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo an EXIF orientation (1 to 8; anything else counts as 1)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels
-
-
-def _picture(image: Image.Image, pixels: np.ndarray, bits: int, name: str) -> Picture:
+def _picture(image: Image.Image, pixels: np.ndarray, icc: bytes | None, name: str) -> Picture:
+    bits = 16 if pixels.dtype == np.uint16 else 8
     values = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None].contiguous()
     channels, alpha = values.shape[1], None
     if channels in (2, 4):
         alpha = values[:, -1:] / (2**bits - 1)
     tensor = values[:, : 3 if channels >= 3 else 1].div((2**bits - 1) / 2).sub_(1)
-    icc = image.info.get("icc_profile") if image.mode != "CMYK" else None
     format = "JPEG" if image.format == "MPO" else image.format
     picture = Picture(
         tensor=tensor, bits=bits, format=format if format in SUFFIXES else "PNG", icc=icc, name=name,

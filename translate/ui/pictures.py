@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from translate.config import UserError
-from translate.inference import images
+from translate.inference import decoding, images
 from translate.inference.images import Picture
 
 BROWSERS_SHOW = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif")
@@ -41,7 +41,7 @@ def opened(source: str, max_pixels: int) -> Picture:
 def extent(source: str) -> tuple[int, int]:
     """Width and height as the file's head tells, for planning; zeros where it tells nothing."""
     try:
-        with Image.open(source, formats=images.OPENED) as image:
+        with decoding.opened(source) as image:
             return image.size
     except Exception:  # damaged in whatever way: `images.decode` says how
         return 0, 0
