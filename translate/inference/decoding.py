@@ -163,7 +163,7 @@ def standard(image: Image.Image) -> Image.Image:
 
 @functools.cache
 def srgb() -> bytes:
-    """A profile of sRGB, the same at any time: the date of its making (ICC.1: at byte 24) is that of ICC v4."""
+    """A profile of sRGB, the same at any time: its date (ICC.1: at byte 24) is not that of its making."""
     made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return made[:24] + struct.pack(">6H", 2001, 12, 1, 0, 0, 0) + made[36:]
 
