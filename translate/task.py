@@ -97,6 +97,10 @@ class Task(nn.Module):
         """
         raise TypeError(f"{type(self).__name__} must define generate()")
 
+    def before_training(self, dataset) -> None:
+        """Called before the first update of every start, resumed or not, on the task's device: may keep what
+        it needs of the training data, as plain attributes, and set weights by it once."""
+
     def before_export(self) -> None:
         """Called before the model is written, e.g. to fit a distribution to codes: sets buffers or networks
         in `exported` that no step reads, so that when it is called does not matter to the training."""

@@ -33,6 +33,8 @@ def train(task: Task, dataset, config: RunConfig, held_out=None, observers: Sequ
             done = f"{run.folder} already has {run.start:,} of {config.steps:,} updates"
             run.say(f"{done}; raise --steps to train on")
             return run.folder
+        with together(run.accelerator):
+            task.before_training(dataset)
         watch = Watch(run, dataset, held_out, [Previews(config), *observers])
         stream = Stream(
             dataset, config.batch_size, config.seed, run.rank, run.world, config.workers, run.seen(0)
