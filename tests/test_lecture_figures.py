@@ -16,6 +16,8 @@ def near(x, y, off):
 CLAIMS = {
     "adversarial_example": (0.05, lambda n: n["still read right with gradient's signs"]
                             < 0.5 * n["still read right with random signs"]),
+    "adversarial_photograph": (0.1, lambda n: n["answers changed by gradient's signs"] > 0.9
+                               > 0.5 > n["answers changed by random signs"]),
     "aggregate": (0.02, lambda n: n["MMD² of all codes to N(0, I), WAE"]
                   < 0.3 * n["MMD² of all codes to N(0, I), AE"] and n["mean width of a VAE's code"] > 0.02),
     "best_discriminator": (0.25, lambda n: [*n.values()][0] < 0.03 and [*n.values()][1] < 0.03
@@ -29,6 +31,9 @@ CLAIMS = {
     "elbo_gap": (0.05, lambda n: n["least gap of any update"] > -0.01
                  and n["gap at last"] < 0.5 * n["gap at first"] and n["log p at last"] > n["log p at first"]),
     "epoch_strips": (0.05, lambda n: [*n.values()][-1] < 0.95 * [*n.values()][0]),
+    "fixed_discriminator": (0.05, lambda n: n["real pictures that the fixed D names right"] > 0.95
+                            and n["M(A) that a fixed D takes for B"] > 0.9
+                            and n["MMD² of M(A) to B, a fixed D"] > n["MMD² of A to B"]),
     "five_columns": (0.05, lambda n: n["reader is sure, GLANN"] > n["reader is sure, GLO"] + 0.15
                      and n["sharpness, IMLE"] < 0.5 * n["sharpness, GAN"]),
     "gaussian_by_epoch": (0.1, lambda n: [*n.values()][2] < 0.1 * [*n.values()][0]),
