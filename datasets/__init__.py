@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataError", "Dataset", "IterableDataset", "KINDS", "load", "options_of"]
 
-KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels", "points", "frames", "masked")
+KINDS = ("images", "paired", "unpaired", "lowres", "captions", "labels", "sets", "points", "frames", "masked")
 
 
 def __getattr__(name: str) -> Any:
@@ -59,6 +59,7 @@ def load(
     text_words: Path | None = None,
     balanced: bool = False,
     grey: str = "none",
+    columns: tuple[str, ...] = (),
 ) -> "Dataset":
     """The data set at `data`, seen as `kind`.
 
@@ -91,6 +92,7 @@ def load(
     labelled: of labels data: so many pictures of each class keep their label, chosen by `labelled_seed`; the
         others' is -1. 0: all keep it.
     balanced: every class of images and labels comes equally often, within each batch too.
+    columns: of sets data: the columns of the table that hold labels, instead of the usual one.
 
     Raises DataError, one sentence, where the data is missing, unreadable or laid out otherwise.
     """
@@ -152,7 +154,8 @@ def load(
         request = Request(data, split, geometry, a, b, direction, jitter, cache, scale, shrink, degrade)
         sides = dict(labels_a=labels_a, labels_b=labels_b, skip_unpaired=skip_unpaired)
         request = replace(request, **sides, text_words=text_words, masks=masks, length=length)
-        request = replace(request, labelled=labelled, labelled_seed=labelled_seed, grey=grey)
+        few = dict(labelled=labelled, labelled_seed=labelled_seed)
+        request = replace(request, **few, grey=grey, columns=columns)
         module = import_module(f"datasets.{kind}")
         try:
             found = module.load(request)

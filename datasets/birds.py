@@ -33,6 +33,10 @@ TEST = 1_000_000_000  # numbers from here on are never trained on
 TEST_COUNT = 1000
 TOLD = 8  # captions that a model's page offers
 VOCABULARY = 1000  # birds whose captions hold every word of the grammar
+CLASSES = {
+    "labels": COLOURS,
+    "sets": tuple(f"{what} {value}" for what, values in ATTRIBUTES.items() for value in values),
+}
 DOMAINS = {"paired": {"a": "ink", "b": "bird"}, "unpaired": {"a": "plain wings", "b": "striped wings"}}
 
 
@@ -138,7 +142,7 @@ class Birds(Dataset):
             "count": count,
             "channels": dict.fromkeys(keys, 3),
             "bits": 8,
-            "classes": list(COLOURS) if kind == "labels" else [],
+            "classes": list(CLASSES.get(kind, ())),
             "names": names,
             "split": split,
         }
@@ -188,6 +192,9 @@ class Birds(Dataset):
                 found["wrong"] = captions(other)[randint(10, generator)]
             elif self.kind == "labels":
                 found["label"] = COLOURS.index(of.belly)
+            elif self.kind == "sets":
+                has = {f"{what} {value}" for what, value in of.attributes.items()}
+                found["set"] = torch.tensor([float(name in has) for name in CLASSES["sets"]])
         return found
 
     def other(self, index: int, generator: torch.Generator) -> int:
@@ -211,7 +218,8 @@ def load(
     scale: int = 4,
     cache: str = "auto",
 ) -> Birds:
-    """Birds as `paired`, `unpaired`, `captions`, `labels` (the belly's colour), `lowres` or `images`.
+    """Birds as `paired`, `unpaired`, `captions`, `labels` (the belly's colour), `sets` (all attributes),
+    `lowres` or `images`.
 
     Samples are float32 [3, size, size] in [-1, 1]. Raises DataError for sizes that cannot be drawn.
     """

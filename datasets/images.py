@@ -45,6 +45,7 @@ class Request:
     labelled: int = 0
     labelled_seed: int = 0
     text_words: Path | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def way(self) -> int:

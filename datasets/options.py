@@ -36,6 +36,16 @@ class Labels(Images):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sets(Images):
+    """Pictures with sets of labels."""
+
+    # == Data ==
+    columns: tuple[
+        str, ...
+    ] = ()  # of the table, that hold labels, e.g. group subgroup; default the usual one
+
+
+@dataclass(frozen=True, kw_only=True)
 class Frames(Images):
     """Films."""
 

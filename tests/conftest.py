@@ -26,7 +26,7 @@ class World:
         self.frames = kind == "frames"
         if self.frames:
             self.keys = ("frames",)
-        classes = ["x", "y"] if kind == "labels" else []
+        classes = ["x", "y"] if kind in ("labels", "sets") else []
         self.info = dict(kind=kind, name="world", count=count, channels=dict.fromkeys(self.keys, 3), bits=8)
         self.info |= dict(classes=classes, names={}, split="train")
         if kind == "captions":

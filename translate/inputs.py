@@ -1,6 +1,7 @@
 """What `generate()` may be given. A method says which by name in `takes`; all else about them is said here.
 
 image   [B, C, H, W] in [-1, 1]
+shown   the same, of models that name what they are shown: `generate` gives probabilities [B, labels]
 frames  [B, T, C, H, W] in [-1, 1], oldest first
 mask    [B, 1, H, W], 1 where the picture is to be filled, else 0
 text    a list of B captions
@@ -65,6 +66,7 @@ INPUTS = {  # the first that a model takes leads: it chooses the command and the
     "text": Input("caption", "CAPTION", "text", "caption", draw_captions),
     "noise": Input(None, "--seed", "sample", "samples", draw_noise),
     "label": Input("label", "--label", "sample", "samples", draw_labels),
+    "shown": Input("image", "IN", "classify", "naming", None),
     "mask": Input("mask", "--mask", "image", "picture", draw_masks),
 }
 

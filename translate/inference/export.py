@@ -31,7 +31,8 @@ class Program(nn.Module):
     def __init__(self, task: Task, direction: str):
         super().__init__()
         self.task, self.direction = task, direction
-        self.fixed = "image" in task.takes and task.stride >= task.config.size  # sees a picture as a whole
+        whole = "image" in task.takes and task.stride >= task.config.size
+        self.fixed = whole or "shown" in task.takes  # sees a picture as a whole
         self.names = [NAMES.get(name, name) for name in task.takes]
         if self.frozen:
             self.names = ["sentences" if name == "pieces" else name for name in self.names]
@@ -62,7 +63,7 @@ class Program(nn.Module):
             if name == "text":
                 captions = inputs.INPUTS["text"].draw(task, batch, generator)
                 given.append(task.sentences(captions) if self.frozen else task.tokenizer(captions))
-            elif name in ("image", "frames"):
+            elif name in ("image", "shown", "frames"):
                 colours = task.info.channels[task.sides(self.direction)[0]]
                 frames = [task.frames_in] if name == "frames" else []
                 shape = (batch, *frames, colours, self.side + more, self.side + 2 * more)

@@ -140,8 +140,10 @@ class Pipeline(Sampler):
         given = {name: value for name, value in given.items() if value not in (None, "", [], ())}
         self.check_given(given)
         needed = next(name for name in inputs.INPUTS if name in self.takes)
-        if inputs.INPUTS[needed].command != "sample" and needed not in given:
+        if inputs.INPUTS[needed].command not in ("sample", "classify") and needed not in given:
             raise UserError(f"{self.name} takes {' and '.join(self.takes)}; give {needed}=")
+        if needed == "shown":
+            raise UserError(f"{self.name} makes no pictures, it names them: use classify()")
         match inputs.leading(self.takes).command:
             case "text":
                 texts = [text] if isinstance(text, str) else list(text)

@@ -128,13 +128,30 @@ class Sampler:
         at the size of training. Raises UserError where the model has no encoder."""
         if not hasattr(self.task, "encode"):
             raise UserError(f"{self.name} has no encoder: it makes pictures but takes none")
+        x = self.square(picture)
+        with self._reproducible(0), self._inference():
+            return self.task.encode(x.to(self.device)).float().cpu()
+
+    def square(self, picture: Picture) -> Tensor:
+        """The square in its middle, at the size of training: [1, C, size, size]."""
         size, x = self.task.config.size, images.with_channels(picture, [*self.task.info.channels.values()][0])
         side = min(x.shape[-2:])
         top, left = ((length - side) // 2 for length in x.shape[-2:])
         x = x[..., top : top + side, left : left + side]
-        x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)
+        return F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)
+
+    def classify(self, picture: Picture, top: int = 3) -> dict[str, float]:
+        """The likeliest names of what the picture's middle shows, and their probabilities, highest first.
+
+        Raises UserError where the model names nothing.
+        """
+        if not hasattr(self.task, "classify"):
+            raise UserError(f"{self.name} names nothing: it takes {' and '.join(self.takes)}")
         with self._reproducible(0), self._inference():
-            return self.task.encode(x.to(self.device)).float().cpu()
+            shares = self.task.classify(self.square(picture).to(self.device))[0].float().cpu()
+        names = self.task.info.classes
+        values, numbers = shares.topk(min(top, len(names)))
+        return {names[n]: share for n, share in zip(numbers.tolist(), values.tolist(), strict=True)}
 
     def checked(self, truncation: float) -> float:
         if truncation < 0:
