@@ -1,9 +1,9 @@
 """What `auto` chooses beside the best fixed choice: `python -m benchmarks.auto --output auto.json`.
 
-Every case of `benchmarks.training` (a step) and every shipped model that has a choice (a picture of the
-size it was trained at). Each runs in a process of its own, all its ways in turn, the least of each. What
-`--output` already holds is not measured again, so that it grows in pieces (`--seconds`). Where a small
-convolution takes three times as long in bfloat16 as in float32, the processor only emulates it: left out.
+Every case of `benchmarks.training` (a step) and every shipped model that has a choice (a picture of the size
+it was trained at). Each runs in a process of its own, all ways in turn, the least time of each. What
+`--output` already holds is not measured again, so that the table can be made in pieces (`--seconds`). Where a
+small convolution takes three times as long in bfloat16 as in float32, it is only emulated, and left out.
 """
 
 import json

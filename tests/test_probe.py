@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 from tests.conftest import World, build
+from tests.test_pipeline import model
 from translate import calls, probe
 from translate.calls import Layer
 from translate.probe import Choice, Way
 from translate.task import find, names
 from translate.training import checkpoint, dry_run, way
 from translate.training.observers import preview_batch
+from translate.ui.shelf import Shelf
 
 CPU = torch.device("cpu")
 FLOAT, FIRST, BF16 = Way(), Way(channels_last=False), Way("bf16")
@@ -200,3 +202,11 @@ def test_dry_run_says_how_it_would_run():
     )
     told = dataclasses.replace(task.config, mixed_precision="bf16")
     assert "\nruns in bf16, channels_last (as told), on cpu" in dry_run.describe(task, world, told)
+
+
+def test_the_page_says_how_a_model_that_was_used_runs(tmp_path):
+    shelf = Shelf([model(tmp_path / "models" / "rgb").parent])
+    [entry] = shelf.everything()
+    assert shelf.running(entry) == ""
+    shelf.pipeline("rgb")
+    assert re.fullmatch(r" Runs here in float32, .*\(measured now: .* ms\)\.", shelf.running(entry))

@@ -176,7 +176,7 @@ def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
         if entry is None:
             return [gr.skip()] * 6
         log = Log.read(entry.folder)
-        line = log.status(planned(entry), time.time()) + alarmed(entry.folder)
+        line = log.status(planned(entry), time.time()) + shelf.running(entry) + alarmed(entry.folder)
         if before == (now := state_of(entry)):
             return [gr.skip(), gr.skip(), line, gr.skip(), gr.skip(), gr.skip()]
         wrong = trouble(entry.folder) if not log.lines or entry.facts else ""

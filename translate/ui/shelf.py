@@ -111,6 +111,12 @@ class Shelf:
         except UserError:
             return ()
 
+    def running(self, entry: Entry) -> str:
+        """How it runs here, in a sentence, where it has been used; see `translate.probe`."""
+        with self.lock:
+            found = [pipeline for (folder, _), pipeline in self.loaded.items() if folder == entry.folder]
+        return f" Runs here in {found[-1].choice}." if found else ""
+
     def pipeline(self, name: str) -> Pipeline:
         """The loaded model; loads it where it is new or was saved again since. Raises UserError."""
         entry = self.entry(name)
