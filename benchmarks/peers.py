@@ -86,6 +86,7 @@ class Settings:
     turns: int = 9  # steps that count, of each side
     output: Path | None = None  # write the table here, e.g. docs/peers.md
     tiny: bool = False  # a test's sizes, whose times mean nothing
+    cpu: bool = False  # seconds of CPU in place of the clock's, for one thread of a machine that others use
 
 
 def stepper(name: str, side: str, tiny: bool):
@@ -155,24 +156,27 @@ def batch_of(task_class, config) -> tuple[dict, dict] | None:
     return dict(kind=task_class.data, name="noise", count=config.batch_size, channels=channels), batch
 
 
-def serve(name: str, side: str, tiny: bool) -> None:
+def serve(name: str, side: str, tiny: bool, cpu: bool) -> None:
     """A step, timed, for every line of the standard input; at its end the peak memory in GiB."""
     step = stepper(name, side, tiny)
+    clock = time.process_time if cpu else time.perf_counter
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start = clock()
         step()
-        print(time.perf_counter() - start, flush=True)
+        print(clock() - start, flush=True)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, flush=True)
 
 
-def compare(name: str, turns: int, tiny: bool = False, sides: tuple[str, ...] = SIDES) -> dict[str, dict]:
+def compare(
+    name: str, turns: int, tiny: bool = False, sides: tuple[str, ...] = SIDES, cpu: bool = False
+) -> dict[str, dict]:
     """{side: {"seconds": [of each turn], "GiB": peak}}; the first two turns of each, which warm it up, go."""
     command = [sys.executable, "-m", "benchmarks.peers", "--serve", name]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC")}
     running = {
         side: subprocess.Popen(
-            [*command, side, str(int(tiny))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=environment, cwd=Path(__file__).resolve().parent.parent,
+            [*command, side, str(int(tiny)), str(int(cpu))], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).resolve().parent.parent,
         )
         for side in sides
     }  # fmt: skip
@@ -219,7 +223,7 @@ def main(settings: Settings) -> None:
     print("\n".join(lines))
     for name in CASES:
         if settings.cases.lower() in name.lower():
-            lines.append(row(name, compare(name, settings.turns, settings.tiny)))
+            lines.append(row(name, compare(name, settings.turns, settings.tiny, cpu=settings.cpu)))
             print(lines[-1], flush=True)
     if settings.output:
         processor = platform.processor() or platform.machine()
@@ -230,7 +234,7 @@ def main(settings: Settings) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        serve(sys.argv[2], sys.argv[3], sys.argv[4] == "1")
+        serve(sys.argv[2], sys.argv[3], sys.argv[4] == "1", sys.argv[5] == "1")
     else:
         import tyro
 

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datasets.orders import Order, epoch_generator, shuffled
+
 log = logging.getLogger("datasets")
 
 
@@ -29,8 +31,9 @@ class Dataset:
     def __len__(self) -> int:
         return self.info["count"]
 
-    def order(self, epoch: int, seed: int) -> Tensor:
-        """The indices in the order this epoch visits them: [count], int64."""
+    def order(self, epoch: int, seed: int) -> Tensor | Order:
+        """The indices in the order this epoch visits them, int64: a list, or a function of places where
+        there are many."""
         return shuffled(len(self), epoch, seed)
 
     def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
@@ -39,11 +42,6 @@ class Dataset:
 
 class IterableDataset:
     """Accelerate looks for this name in what it takes for Hugging Face's package; nothing of ours is one."""
-
-
-def shuffled(count: int, epoch: int, seed: int) -> Tensor:
-    """A permutation of range(count) that is a function of (count, epoch, seed)."""
-    return torch.randperm(count, generator=epoch_generator(epoch, seed))
 
 
 def evenly(classes: Tensor, epoch: int, seed: int) -> Tensor:
@@ -59,11 +57,6 @@ def evenly(classes: Tensor, epoch: int, seed: int) -> Tensor:
     table = torch.stack(columns, 1)  # [rounds, K]
     places = torch.rand(table.shape, generator=generator).argsort(1)
     return table.gather(1, places).flatten()[: len(classes)]
-
-
-def epoch_generator(epoch: int, seed: int) -> torch.Generator:
-    # The odd multiplier keeps (seed, epoch) and (seed + 1, epoch - 1) apart; manual_seed takes 64 bits.
-    return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + epoch) % 2**63)
 
 
 def randint(count: int, generator: torch.Generator) -> int:

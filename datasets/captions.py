@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from datasets import cub, layouts
-from datasets.base import DataError, randint, shuffled, warn_once
+from datasets.base import DataError, randint, warn_once
 from datasets.colours import renamed
 from datasets.images import Domain, Images, Request, describe
+from datasets.orders import shuffled
 from datasets.pictures import decode, probe
 from datasets.sources import Chosen, Files, Joined, Source
 from datasets.tables import read_table

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datasets.base import DataError, epoch_generator
+from datasets.base import DataError
+from datasets.orders import epoch_generator
 from datasets.shards import part_of
 from datasets.sources import Empty, Source
 

@@ -27,10 +27,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.base import DataError, epoch_generator
+from datasets.base import DataError
+from datasets.orders import LISTED, WINDOW, Windows, epoch_generator
 from datasets.sources import SUFFIXES, Source
 
-WINDOW = 4096  # an epoch displaces a picture by at most so many places from its shard's order
 PROBED = 64
 WORDS = re.compile(r"(?:^|[-_./])(train|test|val|valid|validation)(?=[-_./\d])")
 READ_AHEAD = 2**16  # for remote headers: one request fetches those of a few small pictures
@@ -88,8 +88,10 @@ class Shards(Source):
         header = read_range(self.files[shard], start - tarfile.BLOCKSIZE, start)
         return header[:100].rstrip(b"\0").decode("utf-8", "replace")
 
-    def order(self, epoch: int, seed: int) -> Tensor:
+    def order(self, epoch: int, seed: int) -> Tensor | Windows:
         """Shards in random order, and pictures shuffled inside a window, so that reading stays local."""
+        if len(self) > LISTED:
+            return Windows(self.starts, epoch, seed)
         generator = epoch_generator(epoch, seed)
         shards = torch.randperm(len(self.files), generator=generator).tolist()
         numbers = torch.cat([torch.arange(self.starts[shard], self.starts[shard + 1]) for shard in shards])

@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.base import DataError, shuffled
+from datasets.base import DataError
+from datasets.orders import shuffled
 from translate.inference.files import READABLE
 
 SUFFIXES = frozenset(READABLE)
@@ -165,7 +166,7 @@ class Chosen(Source):
 
     def order(self, epoch: int, seed: int) -> Tensor:
         places = {number: index for index, number in enumerate(self.numbers)}
-        order = self.source.order(epoch, seed).tolist()
+        order = self.source.order(epoch, seed)[:].tolist()
         return torch.tensor([places[number] for number in order if number in places])
 
 

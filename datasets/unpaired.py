@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from datasets import layouts
-from datasets.base import Dataset, randint, shuffled
+from datasets.base import Dataset, randint
 from datasets.classes import side
 from datasets.images import Domain, Request, describe, keep
+from datasets.orders import shuffled
 
 LAYOUT = "DIR/trainA and DIR/trainB (and testA, testB), DIR/train/A and DIR/train/B, or --a PATH and --b PATH"
 
