@@ -86,6 +86,39 @@ def test_words_are_the_chips_of_other_models(shelf):
     assert "<s>&amp;amp</s>" in shown and chips(entry, "", Reading([2], [], [], False)) == ""
 
 
+def test_what_a_model_leaves_to_chance_is_said(shelf):
+    from translate.ui.caption import chips
+
+    entry = shelf.entry("birds")
+    deaf = dataclasses.replace(entry, facts=entry.facts | {"at_chance": ["beak shape"]})
+    reading = shelf.pipeline("birds").reading(LECTURE)
+    assert "beak shape: pointed" in chips(entry, LECTURE, reading)
+    shown = chips(deaf, LECTURE, reading)
+    assert "pointed" not in shown and "beak shape: left to chance by this model" in shown
+
+
+def test_two_captions_are_mixed_and_a_picture_is_varied(shelf):
+    from translate.ui.caption import blend, colours, draw, recoloured, variations
+
+    ends = [draw(shelf, "birds", text, 2, 5).pictures[1] for text in ("a red bird", "a blue bird")]
+    for share, end in ((0.0, ends[0]), (1.0, ends[1])):
+        made = blend(shelf, "birds", ("a red bird", "a blue bird"), share, 2, 5)
+        assert np.abs(seen(made.pictures[1]) - seen(end)).max() <= 1
+    half = seen(blend(shelf, "birds", ("a red bird", "a blue bird"), 0.5, 2, 5).pictures[1])
+    assert all(np.abs(half - seen(end)).max() > 1 for end in ends)
+    first, *others = variations(shelf, "birds", "a red bird", 5, 2, 7).pictures
+    assert np.abs(seen(first) - seen(ends[0])).max() <= 1 and len(others) == 3
+    assert all(np.abs(seen(other) - seen(first)).max() > 1 for other in others)
+    pipeline = shelf.pipeline("birds")
+    near, far = (pipeline.varied("a red bird", 1, 2, seed=5, amount=amount)[1] for amount in (0.01, 1.0))
+    assert np.abs(seen(near) - seen(first)).mean() < np.abs(seen(far) - seen(first)).mean()
+    assert recoloured("a Red bird with black wings", "blue") == "a blue bird with blue wings"
+    assert recoloured("a small bird", "blue") == "a small bird, blue"
+    assert "red" in colours(shelf.entry("birds")) and "turquoise" not in colours(shelf.entry("birds"))
+    with pytest.raises(UserError, match="picture must be 1 to 16"):
+        variations(shelf, "birds", "a red bird", 5, 17, 7)
+
+
 def test_the_way_from_one_to_another(shelf):
     from translate.ui.caption import between, draw
 
@@ -141,8 +174,9 @@ def test_the_tab_in_a_browser(page, tmp_path):
     page.get_by_role("tab", name="From words").click()
     page.locator("#caption-description").get_by_text("df_gan").first.wait_for()
     page.fill("#caption-text textarea", LECTURE)
+    page.locator("#caption-panel").get_by_role("button", name="Options").click()
     page.get_by_label("Keep the seed").check()
-    page.click("#caption-go")
+    page.locator("#caption-text textarea").press("Enter")
     page.get_by_text("4 pictures in").wait_for()
     page.get_by_text("wing: black").wait_for()
     assert page.locator("#caption-result .board img").count() == 4
@@ -154,6 +188,10 @@ def test_the_tab_in_a_browser(page, tmp_path):
     page.get_by_label("Keep the seed").uncheck()
     page.click("#caption-go")
     page.wait_for_function("document.querySelector('#caption-seed input').value != '0'")
+    page.locator("#caption-result .board button").nth(1).click()
+    page.wait_for_function("document.querySelector('#caption-which input').value == '2'")
+    page.click("#caption-vary")
+    page.get_by_text("the picture itself, then 3 like it").wait_for()
     page.get_by_role("button", name="From one to another").click()
     page.click("#caption-way")
     page.get_by_text("12 pictures in").wait_for()

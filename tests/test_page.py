@@ -85,6 +85,35 @@ def test_translate_keeps_sixteen_bits_and_alpha(shelf, tmp_path):
     assert images.decode(again.file).alpha is None and again.source == shown
 
 
+def test_strength_brush_and_every_style(shelf, tmp_path):
+    from translate.ui.translate import painted_at, painter, styles, translate
+
+    assert painter(shelf.entry("both-ways")) and not painter(shelf.entry("sketch"))
+    source = str(photo(tmp_path / "a.png", (200, 120)))
+    given = images.decode(source).tensor
+    whole = translate(shelf, "both-ways", source).pictures[0].tensor
+    none = translate(shelf, "both-ways", source, strength=0.0)
+    half = translate(shelf, "both-ways", source, strength=0.5)
+    assert (none.pictures[0].tensor - given).abs().max() < 3 / 255 and "strength 0%" in none.note
+    assert (whole - given).abs().mean() > 1.5 * (half.pictures[0].tensor - given).abs().mean() > 0.01
+    side = painted_at(shelf.entry("both-ways"), 2.5)
+    broad = translate(shelf, "both-ways", source, brush=2.5)
+    assert broad.pictures[0].size == (200, 120) and f"painted at {side} px" in broad.note and side < 200
+    board = styles(shelf, source)
+    assert board.said == ("both-ways",) and board.before.size == (200, 120)
+    with pytest.raises(UserError, match="Give a picture first"):
+        styles(shelf, None)
+
+
+def test_the_size_is_known_before_a_picture_is_read(tmp_path):
+    from translate.ui.pictures import pixels
+
+    for name in ("a.png", "a.jpg", "a.webp", "a.tiff"):
+        assert pixels(str(photo(tmp_path / name, (30, 20)))) == 600
+    (tmp_path / "text.png").write_text("This is no picture.")
+    assert pixels(str(tmp_path / "text.png")) == 0
+
+
 def test_handlers_answer_mistakes_with_a_sentence(shelf, tmp_path):
     from translate.ui.samples import sample
     from translate.ui.translate import translate
@@ -301,7 +330,7 @@ def test_the_wall_shows_what_models_made_and_leads_to_them(shelf, models):
     shown = wall.filled("Pictures", shelf.translators())
     assert shown.count("<button") == 2 and shown.count("<img") == 4 and 'data-model="sketch"' in shown
     files = list((folder() / wall.SHOWN).glob("*.webp"))
-    assert len(files) == 4 and all(max(Image.open(file).size) <= 2 * wall.SIDE for file in files)
+    assert len(files) == 6 and all(max(Image.open(file).size) <= 2 * wall.SIDE for file in files)
     event = SimpleNamespace(_data={"model": "sketch", "example": 1})
     assert wall.asked(event, shelf).given == models / "sketch" / "examples" / "1.png"
     for data in ({"model": "../sketch", "example": 1}, {"model": "sketch", "example": 99}, {}, None):

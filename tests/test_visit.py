@@ -75,6 +75,15 @@ def test_results_are_the_visitors_own_and_the_oldest_go(visits, monkeypatch):
     assert visits.of("me") == [] and len(visits.of("you")) == 1 and not mine[3].folder.exists()
 
 
+def test_of_a_drawing_in_progress_the_last_result_stays(visits):
+    kept = [
+        visits.keep("me", made(picture()), "here", live=live) for live in (False, True, True, True, False)
+    ]
+    assert [one.token for one in visits.of("me")] == [kept[at].token for at in (0, 3, 4)]
+    visits.keep("me", made(picture()), "elsewhere", live=True)
+    assert len(visits.of("me")) == 4
+
+
 def test_what_the_viewer_is_told(shelf):
     from translate.ui.result import Studio
     from translate.ui.values import VISITOR, Page
@@ -88,7 +97,7 @@ def test_what_the_viewer_is_told(shelf):
     told = json.loads(studio.told(kept))
     shown = told["pictures"][0]
     assert told["title"] == "A title" and (shown["width"], shown["height"], shown["alt"]) == (30, 20, "words")
-    assert told["onward"] == [["large", "Larger"]]
+    assert told["onward"] == [["large", "Larger", ""]]
     for address in (shown["after"], shown["before"]):
         path = address.removeprefix("gradio_api/file=")
         assert page.owners.allow(path, "me") and not page.owners.allow(path, "you")

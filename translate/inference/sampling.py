@@ -188,6 +188,35 @@ class Sampler:
             pictures.append(Picture(tensor=picture, bits=self.task.info.bits))
         return pictures
 
+    def mixed(
+        self, captions: tuple[str, str], share: float, n: int = 1, *, seed: int = 0, truncation: float = 0.0
+    ) -> list[Picture]:
+        """`n` pictures of what lies `share` of the way from one caption to another; seeds as in `imagine`."""
+        self.check("text")
+        noise = self.noise(n, seed, truncation)
+        pictures = []
+        with self._reproducible(seed), self._inference():
+            start, end = self.task.sentences(list(captions)).split(1)
+            e = torch.lerp(start, end, share)
+            for z in noise.split(NOISE_BATCH):
+                batch = self._finite(self.task.paint(z.to(self.device), e.expand(len(z), *e.shape[1:])))
+                pictures += [Picture(tensor=x[None], bits=self.task.info.bits) for x in batch]
+        return pictures
+
+    def varied(
+        self, caption: str, number: int, n: int, *, seed: int = 0, truncation: float = 0.0,
+        amount: float = 0.3, again: int = 1,
+    ) -> list[Picture]:  # fmt: skip
+        """`n` pictures like number `number` of `imagine(caption, ..., seed=seed)`, the first of them it.
+
+        amount: how far on the way to other noise, drawn from the seed `again`.
+        """
+        self.check("text")
+        own = self.noise(number + 1, seed, truncation)[number:]
+        others = self.noise(max(0, n - 1), again, truncation) if n > 1 else own[:0]
+        noise = torch.cat([own, *(slerp(own, other[None], amount) for other in others)])
+        return self.from_noise(noise, [caption] * n, seed=seed)
+
     def reading(self, caption: str):
         """What the model understood of a caption: `translate.reading.Reading`."""
         self.check("text")

@@ -4,6 +4,7 @@ import contextlib
 import html
 import io
 import random
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from translate.ui.parts import Chooser, Hint, Runner, line, on, reporter
 from translate.ui.pictures import lay
 from translate.ui.result import Result, Studio, number
 from translate.ui.shelf import Shelf, title
-from translate.ui.translate import about, told
+from translate.ui.translate import about, told, told_card
 from translate.ui.visit import Made
 
 MOST = 16  # pictures of a caption
@@ -31,6 +32,10 @@ FRAMES = 12  # pictures on the way from one to another
 PER_PICTURE = 0.3  # seconds, before it was measured
 PACE = 160  # milliseconds a frame of the animation is shown
 SEEDS = 2**31
+VARIED = 4  # pictures, the first of them the one that is varied
+COLOURS = (
+    "red orange yellow green blue purple pink brown black white grey gray tan gold violet turquoise".split()
+)
 DULL = frozenset("a an the this that is are has have with and of in on its it to which".split())
 
 
@@ -61,11 +66,75 @@ def draw(
         pictures = pipeline.imagine(caption, count, seed=seed, truncation=truncation or 0.0)
         seconds = time.perf_counter() - start
     reading = pipeline.reading(caption)
-    note = f"{count} {'picture' if count == 1 else 'pictures'} in {told(seconds)}, seed {seed}"
+    note = f"{plural(count)} in {told(seconds)}, seed {seed}"
     note += f". Note: {reading.note}." if reading.note else ""
     words = (caption,) * count
     stem = f"{model}-seed-{seed}"
     return Made(tuple(pictures), note, stem, f"{title(shelf.entry(model))}: “{caption}”", said=words)
+
+
+def blend(
+    shelf: Shelf,
+    model: str | None,
+    captions: tuple[str | None, str | None],
+    share: float,
+    count: float,
+    seed: float,
+    truncation: float = 0.0,
+    session: str = "",
+    report: Report | None = None,
+) -> Made:
+    """Pictures of what lies `share` of the way from one caption to another. Raises UserError."""
+    count, seed = whole(count, "pictures", 1, MOST), whole(seed, "seed", 0, SEEDS)
+    pipeline, both = shelf.pipeline(chosen(model)), (asked(captions[0]), asked(captions[1]))
+    share = min(1.0, max(0.0, share))
+    with shelf.lanes.job(session, str(model), count, report, guess=PER_PICTURE):
+        start = time.perf_counter()
+        pictures = pipeline.mixed(both, share, count, seed=seed, truncation=truncation or 0.0)
+        seconds = time.perf_counter() - start
+    words = f"{title(shelf.entry(model))}: {1 - share:.0%} “{both[0]}”, {share:.0%} “{both[1]}”"
+    note = f"{plural(count)} in {told(seconds)}, seed {seed}"
+    return Made(tuple(pictures), note, f"{model}-mixed-{seed}", words)
+
+
+def variations(
+    shelf: Shelf,
+    model: str | None,
+    caption: str | None,
+    seed: float,
+    number: float,
+    again: int,
+    truncation: float = 0.0,
+    session: str = "",
+    report: Report | None = None,
+) -> Made:
+    """Picture `number` (from 1) of a caption, and others like it. Raises UserError."""
+    seed, number = whole(seed, "seed", 0, SEEDS), whole(number, "picture", 1, MOST)
+    pipeline, caption = shelf.pipeline(chosen(model)), asked(caption)
+    with shelf.lanes.job(session, str(model), VARIED, report, guess=PER_PICTURE):
+        start = time.perf_counter()
+        options = dict(seed=seed, truncation=truncation or 0.0, again=again)
+        pictures = pipeline.varied(caption, number - 1, VARIED, **options)
+        seconds = time.perf_counter() - start
+    words = f"{title(shelf.entry(model))}: variations of picture {number} of “{caption}”"
+    note = f"the picture itself, then {VARIED - 1} like it, in {told(seconds)}, seed {seed}"
+    return Made(tuple(pictures), note, f"{model}-variations-{seed}", words)
+
+
+def recoloured(caption: str, colour: str) -> str:
+    """The caption with its colours replaced; with the colour at its end where it names none."""
+    found = re.sub(rf"(?i)\b({'|'.join(COLOURS)})\b", colour, caption)
+    return found if found != caption or colour in caption.lower() else f"{caption}, {colour}"
+
+
+def colours(entry: Entry) -> list[str]:
+    """Those that a model can have learned: of its vocabulary, where it has one of its own."""
+    known = set(entry.facts.get("info", {}).get("vocabulary") or COLOURS)
+    return [colour for colour in COLOURS if colour in known]
+
+
+def plural(count: int) -> str:
+    return f"{count} {'picture' if count == 1 else 'pictures'}"
 
 
 def between(
@@ -129,16 +198,22 @@ def whole(value: float | None, what: str, least: int, most: int) -> int:
 
 
 def chips(entry: Entry, caption: str, reading: Reading) -> str:
-    """What was understood, as HTML: attributes of drawn birds, else words; and the words not known."""
-    shown = []
+    """What was understood, as HTML: attributes where the data have them, else words; and what is not known.
+
+    config.json's `at_chance` names attributes that a model's pictures were measured not to follow.
+    """
+    shown, deaf = [], entry.facts.get("at_chance") or []
     for what, value, colour in attributes_of(str(entry.facts.get("info", {}).get("name")), caption):
+        if what in deaf:
+            shown.append(f'<span class="lost">{html.escape(what)}: left to chance by this model</span>')
+            continue
         dot = f'<i style="background: rgb{colour}"></i>' if colour else ""
         shown.append(f"<span>{dot}{html.escape(what)}: {html.escape(value)}</span>")
     if not shown:
         words = dict.fromkeys(word for word in reading.known if word.lower() not in DULL and word.isalnum())
         shown = [f"<span>{html.escape(word)}</span>" for word in words]
     shown += [
-        f'<span class="lost" title="not known to the model"><s>{html.escape(word[:40])}</s></span>'
+        f'<span class="lost"><s>{html.escape(word[:40])}</s> not known to the model</span>'
         for word in list(dict.fromkeys(reading.unknown))[:12]
     ]
     return f'<div class="chips">{"".join(shown)}</div>' if shown else ""
@@ -164,17 +239,26 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             examples = gr.Dataset(
                 label="Examples", components=[caption], samples=[[""]], type="values", samples_per_page=8
             )
-            count = gr.Slider(1, MOST, value=4, step=1, label="Pictures", elem_id="caption-count")
-            with gr.Row():
-                seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, elem_id="caption-seed")
-                lock = gr.Checkbox(label="Keep the seed", elem_id="caption-lock")
-            truncation = gr.Slider(
-                0, 2, value=0, step=0.1, label="Truncation (0 off; small: typical, alike)",
-                elem_id="caption-truncation",
-            )  # fmt: skip
+            with gr.Accordion("Mix with another caption or colour", open=False):
+                colour = gr.Dropdown([], label="Towards a colour", elem_id="caption-colour")
+                second = gr.Textbox(label="or towards another caption", elem_id="caption-second")
+                share = gr.Slider(0, 100, 50, step=5, label="How far, %", elem_id="caption-share")
+                mix = gr.Button("Draw the mixture", elem_id="caption-mix")
+            with gr.Accordion("Options", open=False):
+                count = gr.Slider(1, MOST, value=4, step=1, label="Pictures", elem_id="caption-count")
+                with gr.Row():
+                    seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, elem_id="caption-seed")
+                    lock = gr.Checkbox(label="Keep the seed", elem_id="caption-lock")
+                truncation = gr.Slider(
+                    0, 2, value=0, step=0.1, label="Truncation (0 off; small: typical, alike)",
+                    elem_id="caption-truncation",
+                )  # fmt: skip
         with gr.Column(min_width=320):
-            understood = gr.HTML(elem_id="caption-chips")
             result = Result(studio, "caption", "Type a caption and press Enter: the pictures appear here.")
+            understood = gr.HTML(elem_id="caption-chips")
+            with gr.Row():
+                which = gr.Number(label="Picture", value=1, precision=0, minimum=1, elem_id="caption-which")
+                vary = gr.Button("Variations of this picture", elem_id="caption-vary", scale=3)
             with gr.Accordion("From one to another", open=False):
                 other = gr.Textbox(label="Second caption (empty: the same)", elem_id="caption-other")
                 seed_2 = gr.Number(
@@ -190,8 +274,9 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
                     interactive=False,
                 )  # fmt: skip
                 way_note = gr.Markdown(elem_id="caption-way-note")
+            with gr.Accordion("How good is it?", open=False):
+                card = gr.Markdown(elem_id="caption-card")
             with gr.Accordion("Is it a copy?", open=False):
-                which = gr.Number(label="Picture", value=1, precision=0, minimum=1, elem_id="caption-which")
                 look = gr.Button("Find the nearest training pictures", elem_id="caption-look")
                 look_said = line("caption-look-said")
                 near = gr.Gallery(
@@ -212,12 +297,13 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     def show(name):
         entry = chooser.entry(name)
         told = entry.facts.get("info", {}).get("captions", []) if entry else []
-        line = f"{entry.description}\n\n<small>{html.escape(about(entry))}</small>" if entry else ""
         return {
-            description: line,
+            description: entry.description if entry else "",
+            card: f"{html.escape(about(entry))}\n\n{told_card(entry)}" if entry else "",
             examples: gr.update(samples=[[text] for text in told] or [[""]], visible=bool(told)),
             result.viewer: "",
             understood: "",
+            colour: gr.update(choices=colours(entry) if entry else [], value=None),
         }
 
     def run(name, text, number, start, keep, cut, session="", report=None):
@@ -227,6 +313,18 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             prepared(shelf.lanes, shelf.pipeline(name))
         reading = shelf.pipeline(name).reading(asked(text))
         return made, {understood: chips(shelf.entry(name), asked(text), reading), seed: start}
+
+    def mixed(name, text, other, hue, far, number, start, cut, session="", report=None):
+        if not (other or "").strip() and not hue:
+            raise Hint("Choose a colour, or type a second caption.")
+        end = (other or "").strip() or recoloured(asked(text), hue)
+        both, far = (text, end), (0 if far is None else far) / 100
+        return blend(shelf, name, both, far, number, start, cut, session, report), {understood: ""}
+
+    def varied(name, text, start, number, cut, session="", report=None):
+        again = random.randrange(SEEDS)
+        made = variations(shelf, name, text, start, number, again, cut, session, report)
+        return made, {understood: ""}
 
     def walk(name, text, text_2, start, end, cut, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         session, report = request.session_hash or "", reporter(progress, "Drawing")
@@ -243,9 +341,15 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         return result.of(events, run, inputs, runner.said, [understood, seed], "Drawing")
 
     on([page.load, here.select], refresh, model, [nothing, panel, model])
-    on(model.change, show, model, [description, examples, result.viewer, understood])
+    on(model.change, show, model, [description, examples, result.viewer, understood, colour, card])
     drawing([runner.go.click, caption.submit])
     drawing(on(examples.click, lambda row: row[0] if row else gr.skip(), examples, caption).then)
+    mixing = [model, caption, second, colour, share, count, seed, truncation]
+    result.of(
+        [mix.click, share.release, colour.input, second.submit], mixed, mixing, runner.said, [understood]
+    )
+    varying = [model, caption, seed, which, truncation]
+    result.of(vary.click, varied, varying, runner.said, [understood], "Drawing")
     ways = [model, caption, other, seed, seed_2, truncation]
     on(way.click, walk, ways, [moving, strip, way_note], way_said, work=True, show_progress_on=strip)
     compared = [model, caption, seed, truncation, which]

@@ -76,7 +76,7 @@ canvas.addEventListener("pointermove", event => {
   if (Math.abs(x - last[0]) + Math.abs(y - last[1]) < 4) return;
   current.push(x, y);
   stroke([width, ...last, x, y]);
-  if (Date.now() - sent > 400) send();
+  if (Date.now() - sent > 150) send();
 });
 function up() { if (current) { current = null; send(); } }
 canvas.addEventListener("pointerup", up);

@@ -232,5 +232,5 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         return bool(found) and max(w * h for w, h in kept.sizes) * max(map(scale, found)) ** 2 <= LARGEST
 
     most = max(map(scale, shelf.enlargers()), default=4)
-    arrived = studio.receive("enlarge", f"Enlarge × {most}", "enhance", source, suits)
+    arrived = studio.receive("enlarge", f"Enlarge × {most}", "enhance", source, suits, f"×{most}")
     enlarging(telling(arrived.change).then)

@@ -13,6 +13,7 @@ from translate.inference.catalog import Entry, trouble
 from translate.ui.parts import on
 from translate.ui.pictures import thumbnail
 from translate.ui.shelf import Shelf
+from translate.ui.shelf import title as named
 from translate.ui.translate import about, preview_of, told_card
 
 POINTS = 300  # of a curve; more are averaged
@@ -112,8 +113,8 @@ def labelled(entry: Entry):
     """Something to look at for every entry."""
     path = entry.preview
     if path is None:
-        return Image.new("RGB", (160, 120), (226, 232, 240)), entry.name
-    return thumbnail(path, 320), entry.name
+        return Image.new("RGB", (160, 120), (226, 232, 240)), named(entry)
+    return thumbnail(path, 320), named(entry)
 
 
 # --- the page ---------------------------------------------------------------------------------------------
@@ -186,7 +187,7 @@ def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
             gr.update(value=log.curves(), visible=True) if len(log.lines) > 1 else gr.update(visible=False)
         )
         picture = gr.update(value=preview_of(entry), visible=entry.preview is not None)
-        return [now, f"## {entry.name}\n\n{facts}", line, picture, drawn, told_card(entry)]
+        return [now, f"## {named(entry)}\n\n`{entry.name}` · {facts}", line, picture, drawn, told_card(entry)]
 
     def select(event: gr.SelectData):
         entries = shelf.everything()

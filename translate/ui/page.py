@@ -22,13 +22,24 @@ from translate.ui.values import SHOWN, Page
 UPLOAD_LIMIT = "64mb"
 WAITING = 1000  # events in the queue, of which most are answered at once; `lanes` limits jobs
 
-WALLS = ("translate", "caption", "enhance", "erase")  # sections of tab Start
+WALLS = ("translate", "caption", "enhance", "erase", "samples")  # sections of tab Start
 
 CSS = """
 .gradio-container, .gradio-container > main { width: 100%; }
 /* Tabs are measured here: so small that none goes into a menu. */
 .visually-hidden.tab-container button { font-size: 1px; padding: 0; }
 #tabs > .tab-wrapper, #tabs > .tab-wrapper .tab-container { height: auto; flex-wrap: wrap; }
+#tabs > .tab-wrapper .tab-container:not(.visually-hidden) button { height: 38px; padding: 0 14px; }
+#tabs > .tab-wrapper button.selected { color: var(--primary-800); }
+.dark #tabs > .tab-wrapper button.selected { color: var(--primary-200); }
+@media (max-width: 800px) {
+  #tabs > .tab-wrapper .tab-container:not(.visually-hidden) { gap: 6px; padding-bottom: 8px; }
+  #tabs > .tab-wrapper .tab-container:not(.visually-hidden) button { border-radius: 19px; padding: 0 12px;
+    border: 1px solid var(--border-color-primary); background: var(--background-fill-primary); }
+  #tabs > .tab-wrapper .tab-container button.selected::after { display: none; }
+  #tabs > .tab-wrapper .tab-container:not(.visually-hidden) button.selected { background: var(--primary-600);
+    color: #fff; border-color: transparent; }
+}
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
 #head h1 { margin-bottom: 0; }
 #head p { margin-top: 4px; color: var(--body-text-color-subdued); }
@@ -61,7 +72,6 @@ CSS = """
   border: 1px solid #0003; vertical-align: -1px; }
 .chips .lost { opacity: 0.6; }
 #input img { width: 100%; height: 100%; object-fit: contain; }
-@media (max-width: 800px) { .result-first > .column:last-child:has(.viewer.filled) { order: -1; } }
 footer { display: none !important; }
 """
 
@@ -113,9 +123,22 @@ def static(pattern: str) -> str:
 def theme() -> gr.themes.Base:
     """System fonts only: the page fetches nothing from elsewhere."""
     fonts = ("ui-sans-serif", "system-ui", "sans-serif")
-    return gr.themes.Soft(
+    soft = gr.themes.Soft(
         primary_hue="indigo", neutral_hue="slate", font=fonts, font_mono=("ui-monospace", "monospace")
     )
+    readable = dict(  # contrasts of 4.5 and more, by axe-core
+        body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_300",
+        block_label_text_color="*primary_800", block_label_text_color_dark="*primary_100",
+        block_title_text_color="*primary_800", block_title_text_color_dark="*primary_100",
+        block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300",
+        button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        checkbox_label_background_fill_selected="*primary_600",
+        checkbox_label_background_fill_selected_dark="*primary_600",
+        checkbox_label_text_color_selected="white", checkbox_label_text_color_selected_dark="white",
+        color_accent="*primary_600",
+    )  # fmt: skip
+    return soft.set(**readable)
 
 
 def build(shelf: Shelf) -> Page:
@@ -138,22 +161,23 @@ def build(shelf: Shelf) -> Page:
             with gr.Tab("Erase", id="erase") as fifth:
                 erase.tab(studio, fifth, start[3])
             with gr.Tab("From noise", id="samples") as sixth:
-                samples.tab(studio, sixth)
+                samples.tab(studio, sixth, start[4])
             with gr.Tab("Several pictures", id="several") as seventh:
                 several.tab(shelf, page)
             with gr.Tab("Models", id="models") as eighth:
                 models.tab(shelf, eighth, [first, second, third, fourth, fifth, sixth, seventh])
         studio.finish()
 
-        def fill():
+        def walls():
             return (
                 wall.filled("Pictures into pictures", shelf.translators()),
                 wall.filled("Words into pictures", shelf.drawers()),
                 wall.filled("Small into large", shelf.enlargers()),
                 wall.filled("Something gone", shelf.fillers()),
+                wall.filled("Pictures out of nothing but chance", shelf.samplers()),
             )
 
-        on([page.load, first.select], fill, None, start)
+        on([page.load, first.select], walls, None, start)
         api.endpoints(shelf)
     return page.queue(max_size=WAITING, api_open=False)
 

@@ -7,13 +7,15 @@ import functools
 import html
 import json
 from collections.abc import Callable, Sequence
+from urllib.parse import quote
 
 import gradio as gr
 
 from translate.config import UserError
 from translate.inference.catalog import Entry
+from translate.ui import wall
 from translate.ui.lanes import Report, Stopped
-from translate.ui.pictures import thumbnail
+from translate.ui.pictures import folder, thumbnail
 from translate.ui.shelf import Shelf, title
 from translate.ui.values import SHOWN
 
@@ -145,8 +147,9 @@ class Chooser:
 
 def card(shelf: Shelf, entry: Entry) -> dict:
     """What a chooser shows of a model."""
-    picture = entry.examples[0] if entry.examples else entry.preview
-    shown = f"gradio_api/file={thumbnail(picture, 192, SHOWN)}" if picture else ""
+    made = next((one.file(folder() / SHOWN, "after") for one in wall.cards([entry])), None)
+    picture = made if made and made.exists() else entry.examples[0] if entry.examples else entry.preview
+    shown = f"gradio_api/file={quote(thumbnail(picture, 192, SHOWN))}" if picture else ""
     own = " (your run)" * shelf.is_own(entry)
     return dict(name=entry.name, title=title(entry) + own, words=entry.description[:160], thumbnail=shown)
 

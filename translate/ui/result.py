@@ -49,6 +49,7 @@ class Way:
     source: gr.Image
     arrived: gr.State  # changes when one comes; the tab listens to that
     suits: Callable[[Kept], bool]
+    short: str = ""  # on every picture of a board
 
 
 class Studio:
@@ -62,10 +63,12 @@ class Studio:
         self.strip = gr.HTML(elem_id="strip", html_template="<div></div>", js_on_load=STRIP, render=False)
         self.file = gr.HTML(elem_id="file", html_template="<i></i>", js_on_load=SAVE, render=False)
 
-    def receive(self, name: str, label: str, tab: str, source: gr.Image, suits=lambda kept: True) -> gr.State:
+    def receive(
+        self, name: str, label: str, tab: str, source: gr.Image, suits=lambda kept: True, short: str = ""
+    ) -> gr.State:
         """Offer "Continue: label" below suitable results: it sets `source` and changes the state returned."""
         arrived = gr.State("")
-        self.ways[name] = Way(label, tab, source, arrived, suits)
+        self.ways[name] = Way(label, tab, source, arrived, suits, short)
         return arrived
 
     def link(self, path: Path | None) -> str | None:
@@ -84,7 +87,7 @@ class Studio:
         ]
         if kept.before:
             pictures = [picture | dict(before=self.link(kept.before)) for picture in pictures]
-        ways = [(name, way.label) for name, way in self.ways.items() if way.suits(kept)]
+        ways = [(name, way.label, way.short) for name, way in self.ways.items() if way.suits(kept)]
         made = kept.made
         about = dict(id=kept.token, pictures=pictures, title=made.title, note=made.note, labels=made.labels)
         return json.dumps(about | dict(onward=ways))
@@ -154,11 +157,12 @@ class Result:
         more: Sequence = (),
         what: str = "Translating",
         failed: Callable[[UserError], dict] | None = None,
+        live: bool = False,
         **settings,
     ):
         """Show what `handler(*values, session=, report=)` makes: Made, or (Made, {component of more: value}).
 
-        failed: of an error, what components of `more` show then.
+        failed: of an error, what components of `more` show then. live: made while something is drawn.
         """
         studio = self.studio
 
@@ -169,7 +173,7 @@ class Result:
             found, others = found if isinstance(found, tuple) else (found, {})
             if found is None:
                 return {self.viewer: "", **others}
-            kept = studio.visits.keep(who(request), found, self.tab)
+            kept = studio.visits.keep(who(request), found, self.tab, live)
             return {self.viewer: studio.told(kept), studio.strip: studio.listed(who(request)), **others}
 
         def emptied(error: UserError) -> dict:

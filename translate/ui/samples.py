@@ -6,6 +6,7 @@ import gradio as gr
 
 from translate.config import UserError
 from translate.inference.catalog import Entry
+from translate.ui import wall
 from translate.ui.lanes import Report
 from translate.ui.parts import Chooser, Runner, on
 from translate.ui.result import Result, Studio
@@ -48,8 +49,8 @@ def classes(entry: Entry) -> list[str]:
     return [EVERY, *entry.facts.get("info", {}).get("classes", [])]
 
 
-def tab(studio: Studio, here: gr.Tab) -> None:
-    """Build the tab `here`."""
+def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
+    """Build the tab `here`; a click on a card of `start` leads here."""
     shelf = studio.shelf
     chooser = Chooser(shelf, shelf.samplers, "samples-model")
     with gr.Row(elem_classes="result-first", equal_height=False):
@@ -73,6 +74,12 @@ def tab(studio: Studio, here: gr.Tab) -> None:
     def drawing(events):
         return result.of(events, make, [chooser.model, count, seed, label], runner.said, what="Drawing")
 
+    def enter(event: gr.EventData):
+        card = wall.asked(event, shelf)
+        return gr.Tabs(selected="samples"), card.entry.name, card.number, wall.SHEET
+
+    entering = [studio.tabs, chooser.model, seed, count]
+    drawing(on(start.click, enter, None, entering, runner.said).then)
     chooser.refresh_on([studio.page.load, here.select])
     on(chooser.model.change, show, chooser.model, [label, result.viewer])
     drawing([runner.go.click, chooser.model.input, count.release, seed.submit, label.input])

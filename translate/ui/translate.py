@@ -3,6 +3,7 @@
 The handlers are plain functions of (shelf, values); `tab` ties them to the page.
 """
 
+import dataclasses
 import re
 import time
 from collections import OrderedDict
@@ -270,7 +271,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             arrived: False,
             panel: gr.update(visible=True),
             details: gr.update(visible=True),
-            about_line: f"{entry.description}\n\n<small>{about(entry)}</small>",
+            about_line: entry.description,
             way_in: gr.update(value=DRAW if labels else UPLOAD, visible=drawing.drawable(entry)),
             upload: gr.update(visible=not labels),
             canvas: gr.update(visible=False, value="[]"),
@@ -279,7 +280,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             size: gr.update(choices=sizes, value=AUTO),
             examples: gr.update(value=thumbnails(entry.examples), visible=bool(entry.examples)),
             preview: gr.update(value=preview_of(entry), visible=entry.preview is not None),
-            card: told_card(entry),
+            card: f"{about(entry)}\n\n{told_card(entry)}",
             strokes: gr.update(visible=painter(entry)),
         }
 
@@ -290,6 +291,8 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             path = rectangles.saved(entry, plan) if rectangles.palette(entry) else drawing.saved(drawn)
         mixed = dict(strength=(100 if share is None else share) / 100, brush=(broad or 100) / 100)
         made = translate(shelf, name, path, way, at, alpha, session, report, **mixed)
+        if how == DRAW:  # the drawing is beside it, in colours for people
+            made = dataclasses.replace(made, before=None)
         return made, {} if how == DRAW or made.source == path else {source: made.source}
 
     def all_styles(path, broad, **work):
@@ -337,7 +340,8 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     result.of(every.click, all_styles, [source, brush], runner.said)
     chosen = on(way_in.input, choose_way, [way_in, model], [upload, canvas, board])
     translating(chosen.then)
-    translating([canvas.input, board.input], trigger_mode="always_last", show_progress="hidden")
+    drawing_on = dict(live=True, trigger_mode="always_last", show_progress="hidden")
+    translating([canvas.input, board.input], **drawing_on)
     result.clear(source.clear, runner.said)
     picked = on(examples.select, example, model, [source, direction, *ways_in], runner.said)
     translating(picked.then)

@@ -75,6 +75,7 @@ class Kept:
     sizes: tuple[tuple[int, int], ...]
     clear: tuple[bool, ...]  # whether the last channel is alpha
     bytes: int
+    live: bool  # made while something is drawn: the next such one takes its place
 
     def shown(self, number: int) -> Path:
         return next(self.folder.glob(f"{number}-after.*"))
@@ -136,7 +137,7 @@ class Visits:
                 return kept
         raise UserError("this result is not there any more; make it again")
 
-    def keep(self, visitor: str, made: Made, tab: str) -> Kept:
+    def keep(self, visitor: str, made: Made, tab: str, live: bool = False) -> Kept:
         token = secrets.token_hex(12)
         place = folder() / "visits" / token
         place.mkdir(parents=True)
@@ -151,11 +152,13 @@ class Visits:
         bare = tuple(dataclasses.replace(p, tensor=torch.empty(0), alpha=None) for p in made.pictures)
         sizes, size = tuple(p.size for p in made.pictures), sum(f.stat().st_size for f in place.iterdir())
         made = dataclasses.replace(made, pictures=bare, before=None)
-        kept = Kept(token, tab, made, place, sizes, clear, size)
+        kept = Kept(token, tab, made, place, sizes, clear, size, live)
         with self.lock:
             self.known.setdefault(visitor, []).append(kept)
             self.known.move_to_end(visitor)
             own = self.known[visitor]
+            if live and len(own) > 1 and own[-2].live and own[-2].tab == tab:
+                own.pop(-2).discard()
             while len(own) > MOST or len(own) > 1 and sum(k.bytes for k in own) > MOST_BYTES:
                 own.pop(0).discard()
             while len(self.known) > 1 and sum(k.bytes for o in self.known.values() for k in o) > ALL_BYTES:

@@ -25,6 +25,7 @@ from translate.ui.values import SHOWN
 
 SIDE = 384  # pixels, the longer side of a picture on the wall
 EACH = 2  # pictures of a model
+SHEET = 9  # pictures from noise in one
 SESSION = "the page's own wall"
 
 CLICK = """
@@ -48,7 +49,7 @@ button:hover, button:focus-visible { transform: translateY(-2px); box-shadow: 0 
 .pair img { width: 100%; height: 100%; object-fit: cover; display: block; }
 .pair img + img { position: absolute; left: 8px; bottom: 8px; width: 34%; height: auto; aspect-ratio: 1;
   border-radius: 8px; border: 2px solid #fff; box-shadow: 0 1px 6px #0006; }
-b, small { display: block; padding: 0 12px; }
+b, small { display: block; flex: none; padding: 0 12px; }
 b { padding-top: 8px; font-size: .95rem; }
 small { margin: 2px 0 10px; font-size: .8rem; font-weight: 400; color: var(--body-text-color-subdued);
   display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden; }
@@ -60,12 +61,12 @@ class Card:
     """One picture of one model."""
 
     entry: Entry
-    number: int  # of the example or caption
+    number: int  # of the example, the caption or the sheet
     words: str = ""  # the caption
 
     @property
     def given(self) -> Path | None:
-        return None if self.words else self.entry.examples[self.number]
+        return self.entry.examples[self.number] if self.entry.examples else None
 
     def file(self, folder: Path, which: str) -> Path:
         """Named after all that the picture follows from."""
@@ -78,7 +79,10 @@ def cards(entries: list[Entry]) -> list[Card]:
     """The first ones of every model."""
     found = []
     for entry in entries:
+        takes = {*Shelf.takes(entry)}
         words = entry.facts.get("info", {}).get("captions", [])[:EACH] if not entry.examples else []
+        if takes in ({"noise"}, {"noise", "label"}):
+            found += [Card(entry, number) for number in range(EACH)]
         found += [Card(entry, number, str(text)) for number, text in enumerate(words)]
         found += [Card(entry, number) for number in range(len(entry.examples[:EACH]))]
     return found
@@ -90,6 +94,11 @@ def made(shelf: Shelf, card: Card) -> tuple[Image.Image, Image.Image | None]:
     if card.words:
         with shelf.lanes.job(SESSION, card.entry.name, 1, long=True):
             return images.to_image(pipeline.imagine(card.words, 1, seed=1)[0].tensor), None
+    if card.given is None:
+        with shelf.lanes.job(SESSION, card.entry.name, SHEET, long=True):
+            drawn = pipeline.sample(SHEET, seed=card.number)
+        sheet = images.to_image(images.grid([picture.tensor for picture in drawn]))
+        return sheet.resize([side * max(1, SIDE // sheet.width) for side in sheet.size], Image.NEAREST), None
     picture = opened(str(card.given), shelf.max_pixels)
     before = images.to_image(picture.tensor)
     before.thumbnail((SIDE, SIDE))

@@ -106,7 +106,13 @@ window.viewer = (element, tell) => {
       });
       one.setAttribute("aria-label", picture.alt || `Picture ${index + 1}`);
       one.append(make("img", {src: picture.after, alt: "", className: picture.width < 64 ? "coarse" : ""}));
-      return one;
+      const way = (value.onward || []).find(([, , short]) => short);
+      if (!way) return one;
+      const quick = button(way[2], {title: way[1], className: "quick"}, () => {
+        tell("onward", {id: value.id, index, way: way[0]});
+      });
+      quick.setAttribute("aria-label", `${way[1]}: ${one.getAttribute("aria-label")}`);
+      return make("div", {className: "cell"}, one, quick);
     }));
     board.style.setProperty("--columns", Math.ceil(Math.sqrt(value.pictures.length)));
     board.classList.toggle("many", value.pictures.length > 9);
