@@ -226,10 +226,38 @@ def test_several_pictures_and_a_bad_one(page, tmp_path):
     assert sizes == {"a-both-ways.png": (90, 60), "b-both-ways.png": (40, 30)}
 
 
-def test_it_fits_a_telephone(page):
+def test_it_fits_a_telephone(page, tmp_path):
+    """Nothing to scroll sideways, every tab in view, and the result is where one looks."""
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_timeout(300)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing to scroll sideways"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for tab in page.get_by_role("tab").all():
+        box = tab.bounding_box()
+        assert tab.is_visible() and box["x"] >= 0 and box["x"] + box["width"] <= 390
+    page.set_input_files("#input input[type=file]", photo(tmp_path / "one.png", (60, 40)))
+    result(page, (60, 40))
+    page.wait_for_function(
+        """() => {
+            const box = document.querySelector("#translate-result .stage").getBoundingClientRect();
+            return box.top >= 0 && box.bottom <= innerHeight && box.width > 300;
+        }"""
+    )
+
+
+def test_nobody_is_shut_out(page, tmp_path):
+    """No serious finding of axe-core: names, roles, contrast, keys."""
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ImportError:
+        missing("axe-playwright-python")
+    page.set_input_files("#input input[type=file]", photo(tmp_path / "one.png", (60, 40)))
+    result(page, (60, 40))
+    for name in ("Translate", "From noise", "Start"):
+        page.get_by_role("tab", name=name, exact=True).click()
+        page.wait_for_timeout(200)
+        found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+        nodes = [(v["id"], [node["html"][:150] for node in v["nodes"][:3]]) for v in found]
+        assert nodes == [], name
 
 
 def test_files_of_the_machine_are_not_served(address, models):
