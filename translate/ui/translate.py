@@ -27,7 +27,7 @@ AUTO, FULL, TRAINED = "auto", "full", "trained"
 UPLOAD, DRAW = "Upload", "Draw"
 STROKES = 4  # times the side that a painter was trained at: where its strokes show
 THINNEST, BROADEST = 0.4, 2.5  # brushes
-PAINTED = 12  # painted copies kept, so that another strength is mixed at once
+PAINTED = 8  # painted copies kept, so that another strength is mixed at once
 
 
 def painter(entry: Entry) -> bool:
@@ -140,7 +140,7 @@ copies: OrderedDict[tuple, Picture] = OrderedDict()
 
 def remember(known: tuple, copy: Picture) -> None:
     """Keep the newest few painted copies; large ones would cost too much memory."""
-    if copy.size[0] * copy.size[1] > 4_000_000:
+    if copy.size[0] * copy.size[1] > 1_000_000:
         return
     copies[known] = copy
     while len(copies) > PAINTED:
