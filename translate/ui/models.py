@@ -10,11 +10,11 @@ from PIL import Image
 
 from translate.config import UserError
 from translate.inference.catalog import Entry, trouble
-from translate.ui.parts import on
+from translate.ui.parts import on, portrait
 from translate.ui.pictures import thumbnail
 from translate.ui.shelf import Shelf
 from translate.ui.shelf import title as named
-from translate.ui.translate import about, preview_of, told_card
+from translate.ui.translate import about, told_card
 
 POINTS = 300  # of a curve; more are averaged
 ALIVE = 300  # seconds after its last line that a run counts as in progress
@@ -135,13 +135,7 @@ def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
     status = gr.Markdown(elem_id="models-status")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=320):
-            preview = gr.Image(
-                show_label=False,
-                elem_id="models-preview",
-                interactive=False,
-                visible=False,
-                buttons=["fullscreen"],
-            )
+            preview = gr.HTML(elem_id="models-preview")
         with gr.Column(min_width=320):
             plot = gr.LinePlot(
                 x="step",
@@ -186,7 +180,7 @@ def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
         drawn = (
             gr.update(value=log.curves(), visible=True) if len(log.lines) > 1 else gr.update(visible=False)
         )
-        picture = gr.update(value=preview_of(entry), visible=entry.preview is not None)
+        picture = portrait(entry)
         return [now, f"## {named(entry)}\n\n`{entry.name}` · {facts}", line, picture, drawn, told_card(entry)]
 
     def select(event: gr.SelectData):

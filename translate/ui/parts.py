@@ -154,6 +154,17 @@ def card(shelf: Shelf, entry: Entry) -> dict:
     return dict(name=entry.name, title=title(entry) + own, words=entry.description[:160], thumbnail=shown)
 
 
+def portrait(entry: Entry | None) -> str:
+    """HTML of what a model does, of a size for the screen; empty where there is no picture."""
+    if entry is None or entry.preview is None:
+        return ""
+    words, shown = (
+        html.escape(f"What {title(entry)} makes", quote=True),
+        thumbnail(entry.preview, 1200, SHOWN),
+    )
+    return f'<img class="portrait" src="gradio_api/file={quote(shown)}" alt="{words}">'
+
+
 class Runner:
     """The button that begins, the one that ends, and the line for sentences; progress shows on the result."""
 

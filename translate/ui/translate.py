@@ -17,7 +17,7 @@ from translate.inference.catalog import Entry
 from translate.inference.images import Picture
 from translate.ui import drawing, rectangles, wall
 from translate.ui.lanes import Job, Report
-from translate.ui.parts import Chooser, Hint, Runner, on
+from translate.ui.parts import Chooser, Hint, Runner, on, portrait
 from translate.ui.pictures import Unreadable, extent, lay, opened, pixels, showable, thumbnail
 from translate.ui.result import Result, Studio
 from translate.ui.shelf import Shelf, method, title
@@ -186,11 +186,6 @@ def directions(entry: Entry) -> list[tuple[str, str]]:
     return [(f"{a} → {b}" if d == "AtoB" else f"{b} → {a}", d) for d in method(entry.task).directions]
 
 
-def preview_of(entry: Entry) -> str | None:
-    """A file of a size for the screen, so that the model's folder need not be open to the browser."""
-    return thumbnail(entry.preview, 1200) if entry.preview else None
-
-
 def thumbnails(paths: list[Path]) -> list[str]:
     """Files with small ones, in order."""
     return [thumbnail(path, 192) for path in paths]
@@ -250,9 +245,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
                 studio, "translate", "Give a picture or pick an example: the result appears here."
             )
     with gr.Accordion("How good is it?", open=False, visible=False, elem_id="about") as details:
-        preview = gr.Image(
-            show_label=False, elem_id="preview", interactive=False, buttons=["fullscreen"], container=False
-        )
+        preview = gr.HTML(elem_id="preview")
         card = gr.Markdown(elem_id="card")
     arrived = gr.State(False)
 
@@ -279,7 +272,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             direction: gr.update(choices=ways, value=ways[0][1], visible=len(ways) > 1),
             size: gr.update(choices=sizes, value=AUTO),
             examples: gr.update(value=thumbnails(entry.examples), visible=bool(entry.examples)),
-            preview: gr.update(value=preview_of(entry), visible=entry.preview is not None),
+            preview: portrait(entry),
             card: f"{about(entry)}\n\n{told_card(entry)}",
             strokes: gr.update(visible=painter(entry)),
         }
