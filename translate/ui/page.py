@@ -65,6 +65,7 @@ CSS = """
 .pictures .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
 #caption-moving img { width: 100%; height: 100%; object-fit: contain; }
 .portrait { display: block; max-width: 100%; max-height: 480px; margin: 0 auto; border-radius: 8px; }
+.ends { align-items: end; }
 .chips { display: flex; flex-wrap: wrap; gap: 6px; }
 .chips span { padding: 2px 10px; border-radius: 12px; font-size: 13px;
   background: var(--background-fill-secondary); border: 1px solid var(--border-color-primary); }

@@ -99,13 +99,17 @@ window.viewer = (element, tell) => {
     if (!value) { open(0); return; }
     const title = make("b", {textContent: value.title});
     note.append(title, value.note ? ` ${value.note}` : "");
+    const differ = new Set(value.pictures.map(picture => picture.alt)).size > 1;
     board.append(...value.pictures.map((picture, index) => {
       const one = button("", {title: picture.alt || `Picture ${index + 1}`}, () => {
         open(index);
         tell("choose", {id: value.id, index});
       });
       one.setAttribute("aria-label", picture.alt || `Picture ${index + 1}`);
-      one.append(make("img", {src: picture.after, alt: "", className: picture.width < 64 ? "coarse" : ""}));
+      const shown = make("img", {src: picture.after, alt: "", className: picture.width < 64 ? "coarse" : ""});
+      shown.style.aspectRatio = `${picture.width} / ${picture.height}`;
+      one.append(shown);
+      if (differ) one.append(make("small", {textContent: picture.alt}));
       const way = (value.onward || []).find(([, , short]) => short);
       if (!way) return one;
       const quick = button(way[2], {title: way[1], className: "quick"}, () => {
