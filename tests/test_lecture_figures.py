@@ -39,6 +39,7 @@ CLAIMS = {
     "gaussian_by_epoch": (0.1, lambda n: [*n.values()][2] < 0.1 * [*n.values()][0]),
     "generator_losses": (0.1, lambda n: [round(v, 2) for v in n.values()] == [0.01, 0.99, 0.01]),
     "imle_modes": (0.1, lambda n: n["farthest mode from any sample, IMLE"] < 1),
+    "infogan_codes": (0.03, lambda n: n["first code read off a sample"] > 0.8),
     "interpolation": (0.05, lambda n: [*n.values()][0] < [*n.values()][1]),
     "nearest_training": (0.05, lambda n: [*n.values()][0] > 0.8 and [*n.values()][1] < 0.1),
     "panels": (0.1, lambda n: [*n.values()][3] < 0.1 * [*n.values()][0] and [*n.values()][4] < 0.1),
