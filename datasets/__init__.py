@@ -60,6 +60,7 @@ def load(
     balanced: bool = False,
     grey: str = "none",
     columns: tuple[str, ...] = (),
+    styles: bool = False,
 ) -> "Dataset":
     """The data set at `data`, seen as `kind`.
 
@@ -86,6 +87,7 @@ def load(
     labels_a, labels_b: that side of paired or unpaired data holds label maps, see `classes`.
     skip_unpaired: leave out pictures without a partner.
     grey: "a" makes pairs of single pictures: they are `b`, the grey of each is `a`.
+    styles: of unpaired data: where `b` is several places joined by +, each is a class, and samples say which.
     masks: of masked data: "free-form", "rectangles" or "both" are drawn; or a place where masks lie, white
         where the picture is to be filled.
     length: consecutive frames in a sample of frames data.
@@ -155,7 +157,7 @@ def load(
         sides = dict(labels_a=labels_a, labels_b=labels_b, skip_unpaired=skip_unpaired)
         request = replace(request, **sides, text_words=text_words, masks=masks, length=length)
         few = dict(labelled=labelled, labelled_seed=labelled_seed)
-        request = replace(request, **few, grey=grey, columns=columns)
+        request = replace(request, **few, grey=grey, columns=columns, styles=styles)
         module = import_module(f"datasets.{kind}")
         try:
             found = module.load(request)

@@ -40,6 +40,7 @@ class Request:
     labels_b: bool = False
     skip_unpaired: bool = False
     grey: str = "none"
+    styles: bool = False
     masks: str = "free-form"
     length: int = 5
     labelled: int = 0

@@ -79,6 +79,14 @@ class Unpaired(Domains):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Styles(Unpaired):
+    """Each domain for itself, and domain B of several parts."""
+
+    # == Data ==
+    styles: bool = True  # of --b X.jpg+Y.jpg+FOLDER each is a style of its own; no: all are one
+
+
+@dataclass(frozen=True, kw_only=True)
 class Paired(Domains):
     """Each picture of A has a partner in B."""
 

@@ -1,12 +1,13 @@
 """Two domains without pairs: an epoch goes through the larger one, each time with a random partner."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from datasets import layouts
-from datasets.base import Dataset, randint
+from datasets.base import DataError, Dataset, randint
 from datasets.classes import side
 from datasets.images import Domain, Request, describe, keep
 from datasets.orders import shuffled
@@ -40,8 +41,42 @@ class Unpaired(Dataset):
         return {"a": a, "b": b, "index": index, "file": file}
 
 
-def load(request: Request) -> Unpaired:
+class Styles(Dataset):
+    """`a`, `b` and `label`, which of several domains B `b` is from; each comes equally often."""
+
+    def __init__(self, parts: list[Unpaired], names: list[str]) -> None:
+        self.parts = parts
+        most = max(len(part) for part in parts)
+        self.info = parts[0].info | {"count": most, "classes": names}
+
+    def sample(self, index: int, generator: torch.Generator) -> dict[str, Any]:
+        train = self.parts[0].b.geometry.train
+        label = randint(len(self.parts), generator) if train else index % len(self.parts)
+        part = self.parts[label]
+        return part.sample(index % len(part), generator) | {"label": label, "index": index}
+
+
+def styles(request: Request) -> Styles:
+    """Each of the places in `b`, joined by +, beside the same `a`."""
+    if request.direction == "BtoA":
+        raise DataError("--b of several styles is what is painted: give --a and --b the other way round")
+    places = request.b.split("+")
+    names = [layouts.human(place, domain=True) for place in places]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise DataError(f"two styles in --b are called {twice}: rename one of their files or folders")
+    parts = [load(replace(request, b=place, styles=False)) for place in places]
+    channels = {part.info["channels"]["b"] for part in parts}
+    if len(channels) > 1:
+        raise DataError(f"--b {request.b} mixes grey and coloured pictures: save them alike")
+    found = Styles(parts, names)
+    found.info["names"] = found.info["names"] | {"b": "style"}
+    return found
+
+
+def load(request: Request) -> Unpaired | Styles:
     """Two folders, zips or single pictures; `direction` "BtoA" swaps them."""
+    if request.styles and request.b and "+" in request.b:
+        return styles(request)
     part = layouts.two(request.data, request.a, request.b, request.split, "unpaired")
     if part is None:
         raise layouts.needs("unpaired", LAYOUT, request.data)

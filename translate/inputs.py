@@ -115,6 +115,24 @@ def on_device(values: dict[str, Any], device: torch.device) -> dict[str, Any]:
     return {name: v.to(device) if isinstance(v, Tensor) else v for name, v in values.items()}
 
 
+def label_weights(info: DataInfo, text: str) -> Tensor:
+    """The shares of all classes [classes], which add up to 1, in `scream:0.7+wave:0.3`, or `scream+wave` for
+    halves. Raises UserError for what is no class or no share."""
+    weights = torch.zeros(len(info.classes))
+    for part in text.split("+"):
+        name, colon, share = part.strip().rpartition(":")
+        try:
+            value = float(share) if colon else 1.0
+        except ValueError:
+            value = -1.0
+        if not 0 <= value < float("inf"):
+            raise UserError(f"--label {text}: {part.strip()} should be a class and its share, such as x:0.5")
+        weights[label_number(info, name if colon else part.strip())] += value
+    if not weights.sum() > 0:
+        raise UserError(f"--label {text}: the shares are 0")
+    return weights / weights.sum()
+
+
 def label_number(info: DataInfo, label: str | int) -> int:
     """The number of a class given by name or number. Raises UserError for one that is none."""
     if str(label) in info.classes:

@@ -68,6 +68,7 @@ class Task(nn.Module):
     exemplars: bool = (
         False  # in use, what it filled in is made again of known patches (inference/exemplar.py)
     )
+    mixes: bool = False  # its label may be weights of all classes, [B, classes], as well as [B]
     enlarges: int = 1  # how many times larger its pictures are than the input, each way
 
     def __init__(self, config: RunConfig, info: DataInfo):

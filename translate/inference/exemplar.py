@@ -22,6 +22,7 @@ MOST = 6_000  # known patches compared
 AT_ONCE = 1024  # patches of the hole compared at a time
 NEARNESS = 1.3  # by so much a patch weighs more for each pixel nearer to what is known
 DECIDED = 4  # power of the last weights: the word of few, or grain is averaged away
+REACH = 28  # pixels into the hole, in which its colours are brought to those beside it
 VARIED = 0.2  # deviation of the noise on the first guess, from which several fillings come
 
 
@@ -73,8 +74,26 @@ def voted(y: Tensor, hole: Tensor, turns: int, generator: torch.Generator) -> Te
         spread = distance.quantile(0.75).clamp(min=1e-6)  # σ², as in their section 3.2
         weight = trust * (-distance / (2 * spread)).exp()
         weight = weight**DECIDED if turn == turns - 1 else weight
-        y = torch.where(hole > 0, mean_of(best, weight, asked, y), y)
-    return y
+        said = mean_of(best, weight, asked, y)
+        y = torch.where(hole > 0, said, y)
+    return seamless(y, said, hole)
+
+
+def seamless(y: Tensor, said: Tensor, hole: Tensor) -> Tensor:
+    """y with the hole's colours shifted to meet those around it, less and less with depth.
+
+    said: what patches say of all pixels. Those beside the hole are known better: the difference there is
+    continued smoothly into the hole, as a membrane would (Pérez et al. 2003, "Poisson Image Editing").
+    """
+    beside = F.max_pool2d(hole, 2 * PATCH - 1, 1, PATCH - 1) - hole
+    known, shift = beside, (y - said) * beside
+    for _ in range(REACH // PATCH):
+        shares = F.avg_pool2d(known, 2 * PATCH + 1, 1, PATCH)
+        around = F.avg_pool2d(shift * known, 2 * PATCH + 1, 1, PATCH) / shares.clamp(min=1e-6)
+        shift = torch.where(beside > 0, shift, around)
+        known = (shares > 1e-6).to(y.dtype)
+    smooth = F.avg_pool2d(shift, PATCH, 1, PATCH // 2)
+    return torch.where(hole > 0, y + smooth * (-nearness(hole) / REACH).exp(), y)
 
 
 def patches(x: Tensor, places: Tensor) -> Tensor:

@@ -46,7 +46,11 @@ class Sampler:
         """What the model takes beside pictures and frames: as given, else drawn from the seed."""
         if given.get("label") is not None:
             self.check_given({"label": given["label"]})
-            given["label"] = torch.full((n,), inputs.label_number(self.task.info, given["label"]))
+            text = str(given["label"])
+            if self.task.mixes and {"+", ":"} & {*text}:
+                given["label"] = inputs.label_weights(self.task.info, text).expand(n, -1)
+            else:
+                given["label"] = torch.full((n,), inputs.label_number(self.task.info, text))
         if "noise" in self.takes and truncation:
             given.setdefault("noise", self.noise(n, seed, truncation))
         shown = dict.fromkeys({"image", "frames", "mask"} & {*self.takes}, True)  # come with the pictures
