@@ -32,7 +32,7 @@ def main(settings: Settings) -> None:
     import datasets
     from models.translation.inpaint import continued
     from translate import figures
-    from translate.inference import filling
+    from translate.inference import filling, tiling
     from translate.inference.pipeline import Pipeline
     from translate.metrics import frechet
     from translate.training.observers import preview_batch
@@ -48,7 +48,8 @@ def main(settings: Settings) -> None:
             z = torch.randn(1, *task.noise_shape, generator=torch.Generator().manual_seed(number))
 
             def network(x, m, z=z):
-                return task(image=x, mask=m, noise=z)
+                both, window = tiling.pad(torch.cat([x, m], 1), task.stride)
+                return task(image=both[:, :-1], mask=both[:, -1:], noise=z)[(..., *window)]
 
             smooth = torch.nn.functional.interpolate(
                 continued(x, 1 - m, 5), scale_factor=2.0, mode="bilinear"

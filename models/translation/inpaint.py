@@ -165,7 +165,7 @@ def faded(mask: Tensor, gamma: float, farthest: int = 32) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Masked, GameConfig):
-    """Free-form inpainting (Yu et al. 2019)"""
+    """Inpainting of any hole (Yu et al. 2019)"""
 
     convolution: Literal["gated", "light", "partial", "plain"] = "gated"  # light: one gate for all channels
     channels: int = 48  # width of the first layer, of which a gate takes half; four times in the trunk

@@ -62,7 +62,7 @@ def through(layer: nn.Module, x: Tensor, w: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Options, cut.Config):
-    """Several styles in one (Dumoulin et al. 2017), by CUT (Park et al. 2020)"""
+    """Styles, several in one (Dumoulin et al. 2017)"""
 
 
 class StyledCUT(cut.CUT):
