@@ -50,7 +50,7 @@ class Sampler:
             if self.task.mixes and {"+", ":"} & {*text}:
                 given["label"] = inputs.label_weights(self.task.info, text).expand(n, -1)
             else:
-                given["label"] = torch.full((n,), inputs.label_number(self.task.info, text))
+                given["label"] = torch.full((n,), inputs.label_number(self.task.info, given["label"]))
         if "noise" in self.takes and truncation:
             given.setdefault("noise", self.noise(n, seed, truncation))
         shown = dict.fromkeys({"image", "frames", "mask"} & {*self.takes}, True)  # come with the pictures
