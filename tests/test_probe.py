@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from tests.conftest import World, build
+from tests.test_every_task import birds
 from tests.test_pipeline import model
 from translate import calls, probe
 from translate.calls import Layer
@@ -64,9 +65,9 @@ def test_a_piece_is_as_small_as_asked_and_says_its_share(shape, most):
 def test_every_step_can_be_followed_without_a_trace(name):
     """Its heaviest layers are found, in the layers of the task; no weight, buffer or random state moves."""
     task_class = find(name)
-    task = build(task_class, world := World(task_class.data, task_class.tiny().size))
+    task = build(task_class, data := birds(task_class))
     before, random = {k: v.clone() for k, v in task.state_dict().items()}, torch.get_rng_state()
-    batch = way.enlarged(preview_batch(world, 2), task.config.batch_size)
+    batch = way.enlarged(preview_batch(data, 2), task.config.batch_size)
     layers = calls.of_step(task, batch, task.config.steps - 1)
     owned = set(task.modules())
     assert layers and all(layer.module in owned for layer in layers)

@@ -78,12 +78,25 @@ def recorded(network: nn.Module, run: Callable[[], object], owner: nn.Module | N
 
 
 class Ones(TorchDispatchMode):
-    """Takes a number that depends on the data, which shapes alone do not tell, as 1."""
+    """What depends on the data, which shapes alone do not tell: a number is taken as 1, a choice as all."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function is torch.ops.aten._local_scalar_dense.default:
-            return True if args[0].dtype == torch.bool else 1 if not args[0].is_floating_point() else 1.0
+        aten = torch.ops.aten
+        if function is aten._local_scalar_dense.default:
+            x = args[0]
+            return True if x.dtype == torch.bool else 1.0 if x.is_floating_point() else 1
+        if function is aten.nonzero.default:
+            return torch.zeros(args[0].numel(), args[0].dim(), dtype=torch.long, device=args[0].device)
+        if function is aten.index.Tensor:
+            args = args[0], [all_of(x) for x in args[1]]
         return function(*args, **(kwargs or {}))
+
+
+def all_of(places: Tensor | None) -> Tensor | None:
+    """Numbers in place of a mask of one axis."""
+    if places is None or places.dtype != torch.bool or places.dim() != 1:
+        return places
+    return torch.zeros(len(places), dtype=torch.long, device=places.device)
 
 
 class Idle:
