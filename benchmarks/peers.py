@@ -89,6 +89,17 @@ class Settings:
     cpu: bool = False  # seconds of CPU in place of the clock's, for one thread of a machine that others use
 
 
+def smaller(name: str) -> tuple[dict, dict]:
+    """A test's sizes: of the published implementation, and of ours."""
+    return next(values for key, values in TINY.items() if name.startswith(key))
+
+
+def options_of(name: str, tiny: bool) -> tuple[str, dict]:
+    """Our method and its settings."""
+    task_name, options = CASES[name][1]
+    return task_name, options | (smaller(name)[1] if tiny else {})
+
+
 def stepper(name: str, side: str, tiny: bool):
     """The step of one side, which takes no arguments."""
     import importlib
@@ -96,11 +107,10 @@ def stepper(name: str, side: str, tiny: bool):
     import torch
 
     torch.manual_seed(0)
-    (function, arguments), (task_name, options) = CASES[name]
-    if tiny:
-        smaller, ours = next(values for key, values in TINY.items() if name.startswith(key))
-        arguments, options = arguments | smaller, options | ours
+    task_name, options = options_of(name, tiny)
     if side == "published":
+        function, arguments = CASES[name][0]
+        arguments = arguments | (smaller(name)[0] if tiny else {})
         module, function = function.split(".")
         return getattr(importlib.import_module(f"benchmarks.{module}"), function)(**arguments)
     return ours_step(task_name, options, side)

@@ -97,7 +97,8 @@ class Update:
         if scaler:
             scaler.unscale_(optimizer)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        sound = bool(torch.isfinite(norm))
+        flags = torch.stack([torch.isfinite(norm).float(), finite.reshape(()), here.reshape(())])
+        sound, finite, here = (bool(flag) for flag in flags.tolist())  # one wait for the device, not three
         if sound:
             self.norms[name] = norm.detach()
         if not finite:
