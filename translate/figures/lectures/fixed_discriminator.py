@@ -1,7 +1,8 @@
-"""A mapper against a fixed discriminator fools it with garbage; in the game it comes near the domain.
+"""A mapper against a fixed discriminator fools it with garbage; in the game it draws the domain.
 
 A lecture's domain discriminator and mapper (`models/translation/domain.py`): A are zeros, B are sevens. The
-fixed D tells real ones apart and then takes nearly all that M makes for B. Distance to B: MMD² of pixels.
+fixed D tells real ones apart and then takes nearly all that M makes for B. What M(A) is, a reader trained on
+real digits says, which neither saw. Distance to B: MMD² of pixels.
 """
 
 import torch
@@ -11,6 +12,8 @@ from models.common import mmd
 from translate.figures.lecture import Drawn, Work
 from translate.figures.lectures import SIZE, pictures
 from translate.figures.plots import rows
+from translate.inference.catalog import HERE
+from translate.metrics import reader
 from translate.training.lesson import Lesson
 from translate.training.stream import collate
 
@@ -46,8 +49,9 @@ def draw(work: Work) -> Drawn:
     batch = collate([data.sample(i, torch.Generator().manual_seed(i)) for i in range(64)])
     shown, numbers = {"A": batch["a"], "B": batch["b"]}, {}
     numbers["MMD² of A to B"] = apart(batch["a"], batch["b"])
-    options = dict(size=SIZE, channels=8, patch="16", norm_D="none", batch_size=8, learning_rate=1e-3)
-    options |= dict(data=work.data, flip=False, ema=0.0, alone=0.5, seed=work.seed)
+    options = dict(size=SIZE, channels=8, patch="70", norm_D="none", batch_size=8, learning_rate=4e-4)
+    options |= dict(data=work.data, flip=False, alone=0.5, seed=work.seed, upsample="resize")
+    net = reader.load(HERE / "pretrained" / "readers" / "lenet-mnist.safetensors")
     for name, fixed in (("a fixed D", True), ("the game", False)):
         work.say(f"training a mapper against {name}")
         steps = work.of(600, 20)
@@ -61,6 +65,7 @@ def draw(work: Work) -> Drawn:
                 right = torch.cat([~known[0], known[1]]).float().mean()
                 numbers["real pictures that the fixed D names right"] = float(right)
         numbers[f"M(A) that {name} takes for B"] = float(share)
+        numbers[f"M(A) against {name} that is read as {B}"] = net.share(made, "class", B)
         numbers[f"MMD² of M(A) to B, {name}"] = apart(made, batch["b"])
         shown[f"M(A) against {name}"] = made
     return Drawn(rows({title: many[:10] for title, many in shown.items()}, 10), numbers)
