@@ -141,7 +141,7 @@ def test_learns_and_names_from_the_command_line(learn, tmp_path, monkeypatch, ca
         monkeypatch.setattr(sys, "argv", ["translate", *map(str, words)])
         return exit_code(__main__.main), *capsys.readouterr()
 
-    capsys.readouterr()
+    assert capsys.readouterr().out.endswith(f"translate classify IN --model {task.config.output}\n")
     model = ["--model", task.config.output]
     code, out, _ = run("classify", folder / "0.png", folder / "1.png", *model, "--top", 2)
     first, second = out.splitlines()

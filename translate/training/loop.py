@@ -64,7 +64,8 @@ def train(task: Task, dataset, config: RunConfig, held_out=None, observers: Sequ
 
 def used_by(takes: tuple[str, ...], folder: Path) -> str:
     """The command that uses a model, ready to be pasted."""
-    return f"python -m translate {usage(takes)} --model {shlex.quote(str(folder))} --output OUT"
+    output = "" if "shown" in takes else " --output OUT"
+    return f"python -m translate {usage(takes)} --model {shlex.quote(str(folder))}{output}"
 
 
 def descend(run: Run, t: int, batches: Iterator[dict], steady: Steady) -> list[dict[str, Tensor]]:
