@@ -175,6 +175,13 @@ def test_the_low_pass_is_of_what_the_plain_generator_draws():
         torch.testing.assert_close(low(z, e), LowPass()(plain(z, e).atanh()).tanh())
 
 
+def test_a_model_with_low_pass_is_read_from_its_folder(tmp_path):
+    task = build(DFGAN, BIRDS, dataclasses.replace(DFGAN.tiny(), low_pass=True)).eval()
+    pipeline = Pipeline.from_pretrained(write_model(tmp_path / "low", task, 1))
+    assert isinstance(pipeline.task.G.end[2], LowPass)
+    assert pipeline.imagine("a small blue bird", 1, seed=3)[0].tensor.isfinite().all()
+
+
 def test_the_average_starts_anew_with_the_generator():
     """Right after the text it is nearly the live network, however long the text took."""
     config = dataclasses.replace(DFGAN.tiny(), ema=0.999, text_steps=5000)

@@ -78,13 +78,9 @@ class ToPicture(nn.Conv2d):
 class LowPass(nn.Module):
     """h = [-1 4 10 4 -1] / 16 along rows and columns: gain 0 at a period of two pixels, 3/4 at four."""
 
-    def __init__(self):
-        super().__init__()
-        h = torch.tensor([-1.0, 4.0, 10.0, 4.0, -1.0]) / 16
-        self.register_buffer("h", h[:, None] * h, persistent=False)
-
     def forward(self, x: Tensor) -> Tensor:
-        kernel = self.h.to(x.dtype).expand(x.shape[1], 1, 5, 5)
+        h = torch.tensor([-1.0, 4.0, 10.0, 4.0, -1.0], dtype=x.dtype, device=x.device) / 16
+        kernel = (h[:, None] * h).expand(x.shape[1], 1, 5, 5)
         return F.conv2d(F.pad(x, [2] * 4, mode="reflect"), kernel, groups=x.shape[1])
 
 
