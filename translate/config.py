@@ -49,7 +49,7 @@ class RunConfig:
     )
     clip: float = 0.0  # largest gradient norm per optimizer; 0 is off
     ema: float = 0.0  # decay of the moving average of the exported weights, e.g. 0.999; 0 is off
-    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # auto: bf16 where the processor has it
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # auto: what is fastest here, measured
     init_from: Path | None = (
         None  # begin with the weights of this run or model folder, where names and shapes fit
     )

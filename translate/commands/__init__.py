@@ -22,7 +22,8 @@ Model = Annotated[
 ]
 Overwrite = Annotated[bool, Doc("replace files that exist")]
 Precision = Annotated[
-    Literal["auto", "fp32", "bf16"], Doc("auto: bf16 where the model's card measured that it holds")
+    Literal["auto", "fp32", "bf16"],
+    Doc("auto: bf16 where it is faster here, by measurement, and holds 40 dB"),
 ]
 Device = Annotated[str | None, Doc("cpu, cuda, ...; default the accelerator if there is one")]
 
