@@ -112,7 +112,7 @@ class Source:
             name = ast.unparse(base)
             module, _, inside = name.rpartition(".")
             source, name = self.origin(module or name)
-            found |= source.settings(source.find(inside or name), method)
+            found |= source.settings(source.find(inside if module else name), method)
         own = method if declared.name == "Config" else title(ast.get_docstring(declared))
         for node, group, text in self.lines(declared, own):
             name = node.target.id
