@@ -12,9 +12,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import put
+
 HERE = Path(__file__).resolve().parent.parent
 ROWS = ("none", "concat", "auxiliary", "projection", "infogan")
-MARKS = "<!-- results of benchmarks.conditions -->", "<!-- end of results -->"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +148,7 @@ def main(settings: Settings) -> None:
         if settings.page.is_file():
             sheet.save(settings.page.parent / f"labels-{name}.png", optimize=True)
     print(table(results, settings))
-    if settings.page.is_file():
-        before, _, rest = settings.page.read_text().partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        settings.page.write_text(f"{before}{MARKS[0]}\n\n{table(results, settings)}\n{MARKS[1]}{after}")
+    put(settings.page, "conditions", table(results, settings))
 
 
 if __name__ == "__main__":

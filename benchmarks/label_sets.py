@@ -10,6 +10,8 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import put
+
 HERE = Path(__file__).resolve().parent.parent
 EMOJI = HERE.parent / "shared" / "data" / "emoji.zip"
 SETS = {"birds": ("birds:6000", ()), "emoji": (f"{EMOJI}/train/noto", ("group", "subgroup"))}
@@ -24,6 +26,7 @@ class Settings:
     channels: int = 32
     adversarial: float = 0.1  # weight of fooling D, in the rows that have one
     runs: Path = HERE / "runs" / "label-sets"
+    page: Path = HERE / "docs" / "labels.md"  # the table is written here
 
 
 def trained(name: str, weight: float, seed: int, settings: Settings) -> dict:
@@ -85,6 +88,7 @@ def main(settings: Settings) -> None:
                 rows.append(trained(name, weight, seed, settings))
                 print(json.dumps(rows[-1]), flush=True)
     print(table(rows))
+    put(settings.page, "label_sets", table(rows))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks import put
+
 HERE = Path(__file__).resolve().parent.parent
 SHARED = HERE.parent / "shared" / "data"
 PUBLISHED = {
@@ -32,7 +34,7 @@ class Settings:
     width: int | None = None  # of D; default the paper's
     threads: int = 0  # 0: all
     runs: Path = HERE / "runs" / "semi"
-    page: Path = HERE / "docs" / "few-labels.md"  # the table is written here, between its two comments
+    page: Path = HERE / "docs" / "labels.md"  # the table is written here, between its two comments
 
 
 def load(settings: Settings, labels: int, seed: int, split: str = "train"):
@@ -136,10 +138,7 @@ def main(settings: Settings) -> None:
                 print(json.dumps(trained(settings, labels, seed, alone)), flush=True)
     rows = [json.loads(file.read_text()) for file in sorted(settings.runs.glob("*/result.json"))]
     print(table(rows))
-    if settings.page.is_file():
-        begin, end = "<!-- results of benchmarks.semi -->\n", "<!-- end of results -->"
-        before, _, rest = settings.page.read_text().partition(begin)
-        settings.page.write_text(before + begin + table(rows) + "\n" + end + rest.partition(end)[2])
+    put(settings.page, "semi", table(rows))
 
 
 if __name__ == "__main__":

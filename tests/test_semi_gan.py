@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import datasets
-from benchmarks import semi
+from benchmarks import put, semi
 from models.gan import semi_gan
 from models.gan.semi_gan import Classifier, Config, Normalised, SemiGAN, unlabelled_loss
 from translate.task import DataInfo, UserError
@@ -147,7 +147,7 @@ def test_conv_learns_in_its_sizes_alone():
         SemiGAN(dataclasses.replace(config, size=28), info)
 
 
-def test_benchmark_table():
+def test_benchmark_table(tmp_path):
     rows = [
         dict(
             set="mnist",
@@ -164,4 +164,11 @@ def test_benchmark_table():
     ]
     line = semi.table(rows).splitlines()[-1]
     assert line == "| mnist | 100 | 60 epochs, linear rate | 2 | 100 ± 14 of 10,000 | 2000 | 93 ± 6.5 |"
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- results of benchmarks.semi -->\nold\n<!-- end of results -->\nafter\n")
+    put(page, "semi", "new")
+    assert (
+        page.read_text().split()
+        == "before <!-- results of benchmarks.semi --> new <!-- end of results --> after".split()
+    )
     assert semi_gan.INITIAL == 500
