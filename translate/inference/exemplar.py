@@ -21,7 +21,7 @@ FIRST, LAST = 8, 2  # turns at the coarsest level; at the least, at finer ones
 MOST = 6_000  # known patches compared
 AT_ONCE = 1024  # patches of the hole compared at a time
 NEARNESS = 1.3  # by so much a patch weighs more for each pixel nearer to what is known
-DECIDED = 4  # power of the last weights: the word of few, or grain is averaged away
+FIRM, DECIDED = 4, 12  # powers of the weights, and of the last: the word of few, or grain is averaged away
 REACH = 28  # pixels into the hole, in which its colours are brought to those beside it
 VARIED = 0.2  # deviation of the noise on the first guess, from which several fillings come
 
@@ -63,7 +63,7 @@ def voted(y: Tensor, hole: Tensor, turns: int, generator: torch.Generator) -> Te
         return y
     known = known[torch.randperm(len(known), generator=generator)[:MOST]]
     near = patches(nearness(hole), asked).mean(1)
-    trust = NEARNESS ** -(near - near.min())
+    trust = (NEARNESS ** -(near - near.min())).clamp(min=1e-6)
     sources = patches(y, known)
     norms = sources.square().sum(1)
     for turn in range(turns):
@@ -72,8 +72,8 @@ def voted(y: Tensor, hole: Tensor, turns: int, generator: torch.Generator) -> Te
         best = sources[torch.cat([one.indices for one in found])]
         distance = (best - seen).square().sum(1)
         spread = distance.quantile(0.75).clamp(min=1e-6)  # σ², as in their section 3.2
-        weight = trust * (-distance / (2 * spread)).exp()
-        weight = weight**DECIDED if turn == turns - 1 else weight
+        likeness = -(DECIDED if turn == turns - 1 else FIRM) * distance / (2 * spread)
+        weight = trust * likeness.clamp(min=-60).exp()
         said = mean_of(best, weight, asked, y)
         y = torch.where(hole > 0, said, y)
     return seamless(y, said, hole)
@@ -111,7 +111,7 @@ def mean_of(best: Tensor, weight: Tensor, places: Tensor, like: Tensor) -> Tenso
             rows, columns = places[:, 0] + down, places[:, 1] + across
             sums[:, rows, columns] += values[:, :, down, across].T
             shares[rows, columns] += weight
-    return (sums / shares.clamp(min=1e-30))[None]
+    return (sums / shares.clamp(min=1e-37))[None]
 
 
 def nearness(hole: Tensor) -> Tensor:
