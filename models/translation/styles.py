@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from datasets.options import Styles as Options
+from datasets.options import Styles
 from models.common import objectives, translators
 from models.common.layers import InstanceNorm, in_one_pass
 from models.translation import cut
@@ -61,7 +61,7 @@ def through(layer: nn.Module, x: Tensor, w: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Options, cut.Config):
+class Config(Styles, cut.Config):
     """Styles, several in one (Dumoulin et al. 2017)"""
 
 
