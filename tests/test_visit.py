@@ -1,6 +1,7 @@
 """A visit's results: kept as they are, given to nobody else, the oldest forgotten."""
 
 import json
+import zipfile
 
 import pytest
 import torch
@@ -75,6 +76,18 @@ def test_results_are_the_visitors_own_and_the_oldest_go(visits, monkeypatch):
     assert visits.of("me") == [] and len(visits.of("you")) == 1 and not mine[3].folder.exists()
 
 
+def test_an_event_can_name_all_results(visits):
+    from types import SimpleNamespace
+
+    from translate.ui.values import plain
+    from translate.ui.visit import MOST
+
+    tokens = [visits.keep("me", made(picture(size=(2, 2))), "here").token for _ in range(MOST)]
+    assert len(set(tokens)) == MOST and plain(SimpleNamespace(_data={"ids": " ".join(tokens)}))
+    with zipfile.ZipFile(visits.archive("me", tokens)) as archive:
+        assert len(archive.namelist()) == MOST and archive.namelist()[1] == "a stem-2.png"
+
+
 def test_of_a_drawing_in_progress_the_last_result_stays(visits):
     kept = [
         visits.keep("me", made(picture()), "here", live=live) for live in (False, True, True, True, False)
@@ -85,13 +98,15 @@ def test_of_a_drawing_in_progress_the_last_result_stays(visits):
 
 
 def test_what_the_viewer_is_told(shelf):
+    import gradio as gr
+
     from translate.ui.result import Studio
     from translate.ui.values import VISITOR, Page
 
     VISITOR.set("me")
     with Page() as page:
         studio = Studio(shelf, page)
-        source = __import__("gradio").Image()
+        source = gr.Image()
         studio.receive("large", "Larger", "enhance", source, lambda kept: kept.sizes[0][0] > 25)
     kept = studio.visits.keep("me", made(picture(), before=picture(), said=("words",)), "here")
     told = json.loads(studio.told(kept))

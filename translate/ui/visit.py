@@ -138,8 +138,8 @@ class Visits:
         raise UserError("this result is not there any more; make it again")
 
     def keep(self, visitor: str, made: Made, tab: str, live: bool = False) -> Kept:
-        token = secrets.token_hex(12)
-        place = folder() / "visits" / token
+        token = secrets.token_urlsafe(4)  # of one visit; short, so that an event can name all of them
+        place = folder() / "visits" / secrets.token_hex(12)
         place.mkdir(parents=True)
         clear = tuple(laid_out(picture, place / f"{n}.npy") for n, picture in enumerate(made.pictures))
         for number, picture in enumerate(made.pictures):

@@ -17,7 +17,8 @@ window.strip = (element, tell) => {
     });
   });
   const pack = button("Download zip", () => {
-    tell("pack", {ids: [...(chosen.size ? chosen : results.map(one => one.id))].join(" ")});
+    const all = results.map(one => one.id);
+    tell("pack", {ids: (chosen.size ? all.filter(id => chosen.has(id)) : all).join(" ")});
   });
   const forget = button("Forget all", () => { chosen.clear(); tell("forget", {}); });
   const stage = make("div");
