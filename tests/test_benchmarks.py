@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import peers, training
+from benchmarks import auto, peers, scale, training
 
 
 def test_operations_are_those_of_torchs_own_counter():
@@ -80,3 +80,31 @@ def test_a_comparison_takes_turns_and_gives_a_row():
     found = peers.compare("VAE 784-400-20, batch 128", turns=2, tiny=True, sides=peers.SIDES[:2])
     assert all(len(found[side]["seconds"]) == 2 and found[side]["GiB"] > 0.1 for side in peers.SIDES[:2])
     assert peers.row("VAE", found).count("|") == 5
+
+
+def test_ways_take_turns_and_slow_ones_are_left():
+    """The least of each; what takes more than twice the fastest's time is measured no further."""
+    now, calls = [0.0], []
+
+    def way(name: str, *seconds: float):
+        given = iter(seconds)
+
+        def run() -> None:
+            calls.append(name)
+            now[0] += next(given)
+
+        return run
+
+    runs = {
+        "quick": way("quick", 9, 3, 2, 4),
+        "slow": way("slow", 9, 7, 1, 1),
+        "near": way("near", 1, 4, 5, 3),
+    }
+    assert auto.in_turn(runs, 3, lambda: now[0]) == {"quick": 2, "slow": 7, "near": 3}
+    assert calls.count("slow") == 2 and calls.count("near") == 4
+
+
+def test_the_simulation_of_many_pictures_counts_what_grows():
+    found = scale.rows(20_000, scale.Settings(per_shard=1000, processes=4, batch=8))
+    assert len(found) == 8 and all(cost.seconds < 30 for _, cost in found)
+    assert "the last of 4 processes finds its pictures of update 4,375" in found[-1][0]
