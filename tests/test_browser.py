@@ -185,7 +185,7 @@ def test_a_run_in_progress_moves_in_the_models_tab(page, models):
     page.get_by_text("In training: update 50, 2 images/s.").wait_for()
     page.locator("#models-gallery .thumbnail-item").filter(has_text="sketch").first.click()
     page.locator("#models-card").get_by_text("pix2pix trained on 3 samples").wait_for()
-    assert page.locator("#models-preview img").is_visible()
+    page.locator("#models-preview img").wait_for()
     shutil.rmtree(run)
 
 
