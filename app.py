@@ -1,6 +1,5 @@
 """Open the page: `python app.py`, then http://127.0.0.1:7860."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ def main(
     share: bool = False,
     models: Path | None = None,
     max_pixels: int = 40_000_000,
+    train: bool = True,
 ) -> None:
     """Translate pictures in the browser.
 
@@ -22,14 +22,14 @@ def main(
         share: also make a public link through Gradio's servers
         models: folder of model folders, instead of pretrained/ and runs/
         max_pixels: of a picture that is given; larger ones are refused with a sentence
+        train: visitors may train models; --no-train for machines that others can reach
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from translate import machine
 
     machine.tune()
     from translate.ui import page
 
-    page.serve(host, port, auth, share, models, max_pixels)
+    page.serve(host, port, auth, share, models, max_pixels, train)
 
 
 if __name__ == "__main__":

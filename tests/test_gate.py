@@ -67,8 +67,9 @@ def wrapped(path):
 def built(shelf):
     """The page itself, unserved."""
     from translate.ui.page import build
+    from translate.ui.trainer import Trainer
 
-    return build(shelf)
+    return build(shelf, Trainer(Path(os.environ["GRADIO_TEMP_DIR"]) / "runs"))
 
 
 @pytest.fixture

@@ -10,13 +10,15 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from translate.config import UserError
-from translate.ui import api, caption, enhance, erase, models, samples, several, translate, wall
+from translate.inference.catalog import HERE
+from translate.ui import api, caption, enhance, erase, models, samples, several, train, translate, wall
 from translate.ui.gate import Gate
 from translate.ui.opening import Opening, Sessions
 from translate.ui.parts import THREADS, on
 from translate.ui.pictures import folder as page_folder
 from translate.ui.result import STATIC, Studio
 from translate.ui.shelf import MAX_PIXELS, Shelf
+from translate.ui.trainer import Trainer
 from translate.ui.values import SHOWN, Page
 
 UPLOAD_LIMIT = "64mb"
@@ -142,8 +144,8 @@ def theme() -> gr.themes.Base:
     return soft.set(**readable)
 
 
-def build(shelf: Shelf) -> Page:
-    """The page, not yet served."""
+def build(shelf: Shelf, trainer: Trainer | None = None) -> Page:
+    """The page, not yet served. trainer: who trains; None for a page that only uses models."""
     # Uploads and results older than a day are deleted, looked for every hour.
     with Page(title="Translate", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.Markdown(
@@ -165,8 +167,15 @@ def build(shelf: Shelf) -> Page:
                 samples.tab(studio, sixth, start[4])
             with gr.Tab("Several pictures", id="several") as seventh:
                 several.tab(shelf, page)
+            rest = [first, second, third, fourth, fifth, sixth, seventh]
+            if trainer:
+                with gr.Tab("Train", id="train") as teach:
+                    pass
             with gr.Tab("Models", id="models") as eighth:
-                models.tab(shelf, eighth, [first, second, third, fourth, fifth, sixth, seventh])
+                models.tab(shelf, eighth, [*rest, *([teach] if trainer else [])])
+            if trainer:
+                with teach:
+                    train.tab(studio, teach, [*rest, eighth], trainer)
         studio.finish()
 
         def walls():
@@ -190,6 +199,7 @@ def serve(
     share: bool,
     folder: Path | None,
     max_pixels: int = MAX_PIXELS,
+    trains: bool = True,
 ) -> None:
     """Show the page until Ctrl-C. Raises UserError for what cannot be served."""
     user, colon, password = (auth or "").partition(":")
@@ -204,7 +214,8 @@ def serve(
         os.environ["GRADIO_TEMP_DIR"] = temporary  # uploads and results; nothing else is written
         os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)  # or a table of all is sorted each time
         shelf = Shelf([folder] if folder else None, max_pixels)
-        page = build(shelf)
+        trainer = Trainer(folder or HERE / "runs") if trains else None
+        page = build(shelf, trainer)
         shown = page_folder() / SHOWN  # where the wall's pictures come one by one
         shown.mkdir()
         opening = Opening(page, lambda: (shelf.stamp(), shown.stat().st_mtime_ns))
@@ -230,9 +241,15 @@ def serve(
         except OSError as error:
             taken = f"port {port} is taken or not allowed; choose another --port" if port else str(error)
             raise UserError(f"cannot listen on {host}: {taken}") from None
+        if trainer:
+            trainer.recover()
         page.app.state_holder = Sessions(page, opening)
         wall.painted_in_background(shelf, page_folder())
         where = local + (f" and {public}" if public else "")
         print(f"Translate is open at {where} (Ctrl-C closes it)", flush=True)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is deleted then, too
-        page.block_thread()
+        try:
+            page.block_thread()
+        finally:
+            if trainer:
+                trainer.close()

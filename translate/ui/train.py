@@ -1,0 +1,249 @@
+"""Tab Train: drop pictures, see what was found, begin; watch it; use what it has learned so far."""
+
+import html
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+import gradio as gr
+
+from translate.config import UserError
+from translate.ui.models import LOOK, Log, alarmed, duration
+from translate.ui.parts import Hint, line, on, reporter
+from translate.ui.pictures import folder as page_folder
+from translate.ui.result import Studio
+from translate.ui.trainer import LESSONS, Lesson, Trainer, Training
+
+TABS = {"cyclegan": "translate", "cut": "translate", "pix2pix": "translate"}  # of what was learned
+TABS |= {"df_gan": "caption", "srgan": "enhance", "dcgan": "samples"}
+LENGTHS = {"A first look": 0.25, "Recommended": 1.0, "Longer": 4.0}  # times the updates
+KEPT = 3600  # seconds that pictures wait for Start
+FEW_UNREADABLE = 5  # that are named
+
+
+def gathered(trainer: Trainer, key: str | None, a: list[str] | None, b: list[str] | None) -> Path:
+    """A folder of this visit's with what was dropped. Raises UserError."""
+    lesson = lesson_of(key)
+    sides = [a or [], b or []][: len(lesson.sides)]
+    if not all(sides):
+        missing = next(label for label, side in zip(lesson.sides, sides, strict=True) if not side)
+        raise Hint(f"Drop files first: {missing}.")
+    for old in page_folder().glob("lesson-*"):  # looked at and not begun
+        if time.time() - old.stat().st_mtime > KEPT:
+            shutil.rmtree(old, ignore_errors=True)
+    folder = page_folder() / f"lesson-{secrets.token_hex(16)}"
+    folder.mkdir()
+    try:
+        trainer.gather(lesson, sides, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def lesson_of(key: str | None) -> Lesson:
+    if key not in LESSONS:
+        raise UserError("choose what is to be learned")
+    return LESSONS[key]
+
+
+def told(report) -> str:
+    """What was found, in words, as Markdown."""
+    kinds = "; ".join(report.kinds.values())
+    lines = [f"**Found:** {html.escape(kinds)}."]
+    if report.sizes:
+        widths, heights = zip(*report.sizes, strict=True)
+        lines.append(f"{min(widths)} to {max(widths)} pixels wide, {min(heights)} to {max(heights)} high.")
+    if bad := report.unreadable:
+        some = [html.escape(f"{Path(file).name}: {why}") for file, why in list(bad.items())[:FEW_UNREADABLE]]
+        lines.append(f"**{len(bad)} cannot be read and are left out:** {'; '.join(some)}.")
+    if report.count < 50:
+        lines.append("Few pictures: what is learned from them will look much like them.")
+    return " ".join(lines)
+
+
+def forecast(seconds: float, steps: int) -> str:
+    """`about 50 min here: 3,000 updates of 1.0 s`."""
+    return f"about {duration(seconds * steps)} here: {steps:,} updates of {seconds:.2g} s"
+
+
+def shown(trainer: Trainer, training: Training | None) -> dict:
+    """What the page shows of the training: words, the newest preview, curves, and which buttons are alive."""
+    if training is None:
+        return dict(words="Nothing is in training.", preview=None, curves=None, state="none", command="")
+    folder = trainer.root / training.name
+    log, steps = Log.read(folder), int(training.command[training.command.index("--steps") + 1])
+    previews = sorted((folder / "previews").glob("step-*.png"))
+    status = log.status(steps, time.time()) if log.lines else "It is starting."
+    words = {
+        "running": status,
+        "paused": f"**Paused.** {status}",
+        "finished": f"**Ready to use** after {trainer.updates(training.name):,} updates.",
+        "failed": f"**It stopped:** {html.escape(training.words)}",
+    }[training.state]
+    words = f"### {html.escape(training.name)}\n\n{words}{alarmed(folder)}"
+    preview, curves = str(previews[-1]) if previews else None, log.curves() if len(log.lines) > 1 else None
+    return dict(
+        words=words, preview=preview, curves=curves, state=training.state, command=training.shown,
+        seen=(training.state, training.name, len(log.lines), preview),
+    )  # fmt: skip
+
+
+# --- the page ---------------------------------------------------------------------------------------------
+
+
+def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) -> None:
+    """Build the tab `here`; nothing is looked at while one of the others is open."""
+    shelf, keys = studio.shelf, list(LESSONS)
+    first = LESSONS[keys[0]]
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=320):
+            what = gr.Radio(
+                [(lesson.title, key) for key, lesson in LESSONS.items()], value=keys[0],
+                label="What shall be learned?", elem_id="train-what",
+            )  # fmt: skip
+            a = gr.Files(label=f"{first.sides[0]} (or a zip)", elem_id="train-a", height=170)
+            b = gr.Files(label=f"{first.sides[1]} (or a zip)", elem_id="train-b", height=170)
+            look = gr.Button("Look at the pictures", elem_id="train-look")
+            said = line("train-said")
+            found = gr.Markdown(elem_id="train-found")
+            sheet = gr.Image(
+                show_label=False, elem_id="train-sheet", interactive=False, visible=False,
+                buttons=["fullscreen"], container=False,
+            )  # fmt: skip
+            name = gr.Textbox(label="Name", value="my-model", max_length=40, elem_id="train-name")
+            length = gr.Radio(list(LENGTHS), value="Recommended", label="How long?", elem_id="train-length")
+            ahead = gr.Markdown(elem_id="train-ahead")
+            start = gr.Button("Start", variant="primary", elem_id="train-start", interactive=False)
+        with gr.Column(min_width=320):
+            status = gr.Markdown("Nothing is in training.", elem_id="train-status")
+            watch_said = line("train-watch-said")
+            with gr.Row():
+                pause = gr.Button("Pause", elem_id="train-pause", visible=False)
+                go_on = gr.Button("Go on", elem_id="train-continue", visible=False)
+                stop = gr.Button("Stop and use now", elem_id="train-stop", visible=False)
+                use = gr.Button("Use it", variant="primary", elem_id="train-use", visible=False)
+            preview = gr.Image(
+                label="What it makes now", elem_id="train-preview", interactive=False, visible=False,
+                buttons=["fullscreen"],
+            )  # fmt: skip
+            plot = gr.LinePlot(
+                x="step", y="value", color="loss", title="Losses", elem_id="train-plot", visible=False,
+                height=260,
+            )  # fmt: skip
+            command = gr.Textbox(
+                label="The same from a terminal", elem_id="train-command", interactive=False, lines=3,
+                buttons=["copy"], visible=False,
+            )  # fmt: skip
+    data = gr.State()  # lesson, folder with the pictures, how many, seconds an update takes
+    seen = gr.State()
+    timer = gr.Timer(LOOK, active=False)
+
+    def choose(key: str):
+        lesson = lesson_of(key)
+        labels = [f"{label} (or a zip)" if least > 1 else label for label, least in
+                  zip(lesson.sides, lesson.least, strict=True)]  # fmt: skip
+        two = len(labels) > 1
+        return {
+            a: gr.update(label=labels[0], value=None),
+            b: gr.update(label=labels[-1], value=None, visible=two),
+            **nothing(),
+        }
+
+    def nothing() -> dict:
+        return {found: "", sheet: gr.update(visible=False), ahead: "", start: gr.update(interactive=False)}
+
+    def unseen(error: UserError) -> dict:
+        return {data: None, **nothing()}
+
+    def looked(key, files_a, files_b):
+        folder = gathered(trainer, key, files_a, files_b)
+        report = trainer.look(lesson_of(key), folder)
+        picture = report.contact_sheet
+        return {
+            data: (key, str(folder), report.count, None),
+            found: told(report),
+            sheet: gr.update(value=picture, visible=picture is not None),
+            ahead: "Trying a few updates on this machine …",
+            start: gr.update(interactive=False),
+        }
+
+    def planned(held, long, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio reads it
+        if not held:
+            raise Hint("Look at the pictures first.")
+        key, folder, count, seconds = held
+        lesson = lesson_of(key)
+        if seconds is None:
+            progress(0, desc="Timing a few updates")
+            report = reporter(progress, "Timing")
+            with shelf.lanes.beside(request.session_hash or "", report) as job:
+                seconds = trainer.pace(lesson, Path(folder), job)
+        words = f"**{forecast(seconds, updates(lesson, count, long)).capitalize()}.**"
+        return {
+            data: (key, folder, count, seconds),
+            ahead: words,
+            start: gr.update(interactive=True),
+        }
+
+    def updates(lesson: Lesson, count: int, long: str) -> int:
+        return max(1, round(lesson.steps(count) * LENGTHS.get(long, 1.0)))
+
+    def begun(held, called, long):
+        if not held:
+            raise Hint("Look at the pictures first.")
+        key, folder, count, _ = held
+        lesson = lesson_of(key)
+        trainer.begin(lesson, (called or "").strip(), Path(folder), updates(lesson, count, long))
+        return {data: None, start: gr.update(interactive=False), **view(None)}
+
+    def view(before) -> dict:
+        now = shown(trainer, trainer.now())
+        state = now["state"]
+        alive = {pause: ["running"], go_on: ["paused", "failed"]}
+        alive |= {stop: ["running", "paused"], use: ["finished", "paused"]}
+        buttons = {part: gr.update(visible=state in states) for part, states in alive.items()}
+        changed = {status: now["words"], **buttons}
+        if now.get("seen") == before and before is not None:
+            return changed
+        curves = now["curves"]
+        return {
+            **changed,
+            seen: now.get("seen"),
+            preview: gr.update(value=now["preview"], visible=now["preview"] is not None),
+            plot: gr.update(visible=curves is not None, **({} if curves is None else {"value": curves})),
+            command: gr.update(value=now["command"], visible=bool(now["command"])),
+        }
+
+    def asked(what):
+        def handler():
+            what()
+            return view(None)
+
+        return handler
+
+    def used():
+        now = trainer.now()
+        if now is None:
+            raise Hint("Nothing was trained yet.")
+        place = TABS[now.command[now.command.index("--task") + 1]]
+        return {studio.tabs: gr.Tabs(selected=place)}
+
+    live = [status, pause, go_on, stop, use, preview, plot, command, seen]
+    on(what.input, choose, what, [a, b, found, sheet, ahead, start], said)
+    outputs = [data, found, sheet, ahead, start]
+    tried = on(look.click, looked, [what, a, b], outputs, said, work=True, failed=unseen)
+    plan = dict(work=True, show_progress_on=ahead, failed=lambda _: {ahead: ""})
+    on(tried.success, planned, [data, length], [data, ahead, start], said, **plan)
+    on(length.input, planned, [data, length], [data, ahead, start], said, **plan)
+    on(start.click, begun, [data, name, length], [data, start, *live], said)
+    on(timer.tick, view, seen, live)
+    on(here.select, lambda: (gr.Timer(active=True), *in_order(view(None), live)), None, [timer, *live])
+    on([other.select for other in others], lambda: gr.Timer(active=False), None, timer)
+    for button, act in ((pause, trainer.pause), (go_on, trainer.go_on), (stop, trainer.stop)):
+        on(button.click, asked(act), None, live, watch_said)
+    on(use.click, used, None, studio.tabs, watch_said)
+
+
+def in_order(values: dict, parts: list) -> list:
+    return [values.get(part, gr.skip()) for part in parts]
