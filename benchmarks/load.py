@@ -28,6 +28,7 @@ import tyro
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST = 60  # seconds that a last job may take
 
 
 @dataclasses.dataclass
@@ -39,8 +40,8 @@ class Load:
     """how long they work, after 20 seconds of four visitors without pauses"""
     long: int = 1
     """how many of them give pictures of 12 megapixels all the time"""
-    pause: float = 3.0
-    """mean seconds between a visitor's jobs"""
+    pause: float = 10.0
+    """mean seconds between a visitor's jobs: people look at what they got"""
     largest: int = 0
     """instead: so many of the largest pictures allowed, one after another, and the memory after each"""
     address: str | None = None
@@ -93,6 +94,7 @@ class Person(threading.Thread):
         self.load, self.address, self.results, self.until = load, address, results, until
         self.random = random.Random(1000 * load.seed + number)
         self.long, self.together = number < load.long, together
+        self.doing: tuple[str, float] | None = None  # kind, since when
 
     def run(self) -> None:
         from tests.visitor import Visitor
@@ -108,11 +110,13 @@ class Person(threading.Thread):
             time.sleep(self.random.expovariate(1 / self.load.pause))
             kind, job = ("photo 12 MP", self.translate) if self.long else self.choice()
             start = time.monotonic()
+            self.doing = kind, start
             try:
                 done = job(visitor)
                 self.results.note(kind, time.monotonic() - start, "" if done["success"] else json.dumps(done))
             except Exception as error:
                 self.results.note(kind, 0, repr(error))
+            self.doing = None
         visitor.close()
 
     def choice(self):
@@ -175,7 +179,9 @@ def crowd(load: Load, address: str, seconds: float) -> Results:
     for person in people:
         person.start()
     for person in people:
-        person.join(seconds + 300)
+        person.join(max(0.1, until + LONGEST - time.monotonic()))
+    for kind, since in [person.doing for person in people if person.is_alive() and person.doing]:
+        results.note(kind, 0, f"no answer after {time.monotonic() - since:.0f} s")
     return results
 
 
