@@ -12,5 +12,5 @@ COPY --chown=page . .
 USER page
 EXPOSE 7860
 ENV GRADIO_ANALYTICS_ENABLED=False
-# Arguments of `docker run` go to app.py: --auth user:password
-ENTRYPOINT ["python", "app.py", "--host", "0.0.0.0", "--port", "7860"]
+# Arguments of `docker run` go to app.py: --auth user:password, and --train where visitors may train models.
+ENTRYPOINT ["python", "app.py", "--host", "0.0.0.0", "--port", "7860", "--no-train"]
