@@ -287,7 +287,8 @@ class Pipeline(Sampler):
         with self._reproducible(seed):
             if x.shape[-2] * x.shape[-1] <= self.whole_pixels:
                 with self._inference():
-                    y = self._finite(self.engine(x, direction)) if self.engine else generate(x)
+                    fast = self.engine and not tiling.asked()
+                    y = self._finite(self.engine(x, direction)) if fast else generate(x)
                 if progress:
                     progress(1, 1)
                 return y

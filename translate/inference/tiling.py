@@ -196,6 +196,21 @@ def shared_norms(network: nn.Module) -> Iterator[None]:
                     del module.forward, patched[module]
 
 
+@contextlib.contextmanager
+def asking(step) -> Iterator[None]:
+    """Inside, norms in `shared_norms` ask `step.norm(x, groups)` in this thread."""
+    in_tile.step = step
+    try:
+        yield
+    finally:
+        in_tile.step = None
+
+
+def asked() -> bool:
+    """Whether this thread's norms ask somebody, so that only the network itself will do, no engine."""
+    return getattr(in_tile, "step", None) is not None
+
+
 def norm_in_step(module: nn.Module) -> Callable[[Tensor], Tensor]:
     alone, eps = type(module).forward, getattr(module, "eps", None) or 1e-5
     weight, bias = (getattr(module, name, None) for name in ("weight", "bias"))

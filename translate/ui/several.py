@@ -1,20 +1,28 @@
-"""Tab Several pictures: many files through one model, a gallery, one zip; a bad file is named, not fatal."""
+"""Tab Several pictures: many files, zips, GIFs and short videos through one model; a gallery and one zip.
+
+A bad file is named, not fatal.
+"""
 
 import io
+import tempfile
 import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
+from PIL import Image
 
 from translate.config import UserError
 from translate.inference import images
 from translate.inference.catalog import Entry
+from translate.inference.clips import Clip, is_clip, unpacked
 from translate.inference.images import Picture
+from translate.inference.pipeline import Pipeline
 from translate.ui.lanes import Report, Stopped
+from translate.ui.models import duration
 from translate.ui.parts import line, on, reporter, stopper
-from translate.ui.pictures import lay, opened, pixels, small
+from translate.ui.pictures import folder, lay, opened, pixels, small
 from translate.ui.shelf import Shelf, title
 from translate.ui.translate import directions, told
 
@@ -38,7 +46,8 @@ def translate_all(
     session: str = "",
     report: Report | None = None,
 ) -> Batch:
-    """Every file to a PNG of its size, in one zip. Cancelled, it keeps what is done.
+    """Every picture to a PNG of its size, every film to one of its kind, in one zip. Cancelled, it keeps what
+    is done.
 
     Raises UserError where nothing was given or nothing could be translated.
     """
@@ -50,41 +59,107 @@ def translate_all(
     if direction not in pipeline.task.directions:
         direction = pipeline.task.directions[0]
     file, shown, failed, stopped = io.BytesIO(), [], [], ""
-    start = time.perf_counter()
-    with zipfile.ZipFile(file, "w") as archive:
+    start, whole = time.perf_counter(), len(sources)
+
+    def told_of(number: int):
+        """Progress of a file, with the time that is left, judged by what is done."""
+
+        def tell(share: float | None, words: str) -> None:
+            done, spent = (number + (share or 0)) / whole, time.perf_counter() - start
+            left = f", about {duration(spent * (1 - done) / done)} left" if done and spent > 3 else ""
+            if report:
+                report(done, f"{words}picture {number + 1} of {whole}{left}")
+
+        return tell
+
+    with (
+        tempfile.TemporaryDirectory(dir=folder()) as unpacking,
+        zipfile.ZipFile(file, "w") as archive,
+    ):
+        sources = listed(sources, Path(unpacking), failed)
+        whole = len(sources)
         for number, source in enumerate(sources):
-
-            def told_of(share, words, number=number):
-                if report:
-                    report((number + (share or 0)) / len(sources), f"picture {number + 1} of {len(sources)}")
-
+            work = Work(shelf, pipeline, model, direction, session, told_of(number))
             try:  # a job for each, so that others' short ones come in between
-                with shelf.lanes.job(session, model, pixels(source), told_of) as job:
-                    with shelf.lanes.aside(job):
-                        picture = opened(source, shelf.max_pixels)
-                    result = pipeline.translate(picture, direction=direction)
-                    name = unused(f"{Path(source).stem}-{model}", archive.namelist())
-                    with shelf.lanes.aside(job):
-                        archive.writestr(name, images.encode(result.tensor, result))
-                shown.append((small(Picture(tensor=result.tensor, alpha=result.alpha)), name))
+                data, small_one, suffix = work.clip(source) if is_clip(source) else work.picture(source)
+                name = unused(f"{source.stem}-{model}", archive.namelist(), suffix)
+                archive.writestr(name, data)
+                shown.append((small_one, name))
             except Stopped:
                 stopped = " Cancelled; what was done is here."
                 break
             except UserError as error:
-                failed.append(str(error))
+                failed.append(str(error).replace(f"{source.parent}/", ""))
     if not shown and failed:
         raise UserError("; ".join(failed))
-    note = f"{len(shown)} of {len(sources)} pictures in {told(time.perf_counter() - start)}.{stopped}"
+    note = f"{len(shown)} of {whole} pictures in {told(time.perf_counter() - start)}.{stopped}"
     note += "".join(f"\n- {sentence}" for sentence in failed)
     ready = lay(f"{model}.zip", file.getvalue()) if shown else None
     return Batch(tuple(shown), note, ready)
 
 
-def unused(stem: str, names: list[str]) -> str:
+def listed(sources: list[str], place: Path, failed: list[str]) -> list[Path]:
+    """The files, and those in zips, unpacked below `place`. Raises UserError where they are too many."""
+    found: list[Path] = []
+    for number, source in enumerate(map(Path, sources)):
+        if source.suffix.lower() != ".zip":
+            found.append(source)
+            continue
+        try:
+            found += unpacked(source, place / str(number), MOST)
+        except UserError as error:
+            failed.append(str(error))
+    if len(found) > MOST:
+        raise UserError(f"{len(found)} files are too many at a time; the most is {MOST}.")
+    return found
+
+
+@dataclass(frozen=True)
+class Work:
+    """One file through the model: its bytes, a small picture of it and its suffix. Raises UserError."""
+
+    shelf: Shelf
+    pipeline: Pipeline
+    model: str
+    direction: str
+    session: str
+    tell: Report
+
+    def picture(self, source: Path) -> tuple[bytes, Image.Image, str]:
+        lanes = self.shelf.lanes
+        with lanes.job(self.session, self.model, pixels(str(source)), self.tell) as job:
+            with lanes.aside(job):
+                picture = opened(str(source), self.shelf.max_pixels)
+            result = self.pipeline.translate(picture, direction=self.direction)
+            with lanes.aside(job):
+                data = images.encode(result.tensor, result)
+        return data, small(Picture(tensor=result.tensor, alpha=result.alpha)), ".png"
+
+    def clip(self, source: Path) -> tuple[bytes, Image.Image, str]:
+        """Every frame is a job of its own; see `clips`."""
+        clip = Clip(source, self.shelf.max_pixels)
+        shown: list[Image.Image] = []
+
+        def one(picture: Picture) -> Picture:
+            width, height = picture.size
+            with self.shelf.lanes.job(self.session, self.model, width * height):
+                result = self.pipeline.translate(picture, direction=self.direction)
+            if not shown:
+                shown.append(small(Picture(tensor=result.tensor)))
+            return result
+
+        def tell(done: int, of: int) -> None:
+            self.tell(done / of, f"frame {done} of {of}, ")
+
+        data, suffix = clip.translated(self.pipeline.task, one, tell)
+        return data, shown[0], suffix
+
+
+def unused(stem: str, names: list[str], suffix: str = ".png") -> str:
     """STEM.png, or STEM-2.png, ...: two files may have one name."""
-    wanted, number = f"{stem}.png", 2
+    wanted, number = f"{stem}{suffix}", 2
     while wanted in names:
-        wanted, number = f"{stem}-{number}.png", number + 1
+        wanted, number = f"{stem}-{number}{suffix}", number + 1
     return wanted
 
 
@@ -97,7 +172,9 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         with gr.Column(min_width=320):
             model = gr.Dropdown(label="Model", elem_id="several-model", interactive=True, filterable=True)
             direction = gr.Radio(label="Direction", elem_id="several-direction", visible=False)
-            files = gr.Files(label="Pictures", elem_id="several-files", height=240)
+            files = gr.Files(
+                label="Pictures, zips, GIFs or short videos", elem_id="several-files", height=240
+            )
             with gr.Row():
                 go = gr.Button("Translate all", variant="primary", elem_id="several-go")
                 stop = gr.Button("Cancel", elem_id="several-stop")
