@@ -146,8 +146,8 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
                   zip(lesson.sides, lesson.least, strict=True)]  # fmt: skip
         two = len(labels) > 1
         return {
-            a: gr.update(label=labels[0], value=None),
-            b: gr.update(label=labels[-1], value=None, visible=two),
+            a: gr.update(label=labels[0]),
+            b: gr.update(label=labels[-1], visible=two),
             **nothing(),
         }
 
@@ -170,8 +170,8 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
         }
 
     def planned(held, long, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio reads it
-        if not held:
-            raise Hint("Look at the pictures first.")
+        if not held:  # nothing was found; the line says why
+            return {said: gr.skip()}
         key, folder, count, seconds = held
         lesson = lesson_of(key)
         if seconds is None:
