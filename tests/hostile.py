@@ -218,7 +218,7 @@ def command_line(folder: Path, model: str) -> list[str]:
     told = done.stdout + done.stderr
     wrong = ["the command line shows a traceback"] * ("Traceback" in told)
     wrong += [f"{path.name} was written" for path in ROOT.rglob("owned")]
-    made = {path.stem for path in out.rglob("*.png")}
+    made = {path.stem for path in out.rglob("*") if path.is_file()}  # each in the format it came in
     wrong += [
         f"the command line made nothing of {name}"
         for name in WHOLE

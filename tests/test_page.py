@@ -139,8 +139,10 @@ def test_sample_gives_pictures_and_a_sheet(shelf):
     assert one.file.name == "noise-seed-3.png" and "seed 3" in one.note
 
 
-def test_shelf_keeps_few_models_and_notices_new_weights(shelf, models, tmp_path):
+def test_shelf_keeps_few_models_and_notices_new_weights(shelf, models, tmp_path, monkeypatch):
     from translate.ui.shelf import Shelf
+
+    monkeypatch.setattr("translate.ui.shelf.LOADED", 3)
 
     assert [e.name for e in shelf.entries()] == ["both-ways", "labels", "noise", "sketch"]
     root = tmp_path / "models"

@@ -12,7 +12,7 @@ from translate.inference.pipeline import Pipeline
 from translate.task import find
 from translate.ui.lanes import Lanes
 
-LOADED = 3  # pipelines kept in memory
+LOADED = 12  # pipelines kept in memory, 20 to 60 MB each; loading one takes a second
 FILLING = [{"image", "mask"}, {"image", "mask", "noise"}]
 USABLE = [*FILLING, {"image"}, {"noise"}, {"noise", "label"}, {"text", "noise"}]  # what models may take
 MAX_PIXELS = 40_000_000  # of a picture that is given
