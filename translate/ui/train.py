@@ -54,13 +54,18 @@ def told(report) -> str:
     lines = [f"**Found:** {html.escape(kinds)}."]
     if report.sizes:
         widths, heights = zip(*report.sizes, strict=True)
-        lines.append(f"{min(widths)} to {max(widths)} pixels wide, {min(heights)} to {max(heights)} high.")
+        lines.append(f"{spread(widths)} pixels wide, {spread(heights)} high.")
     if bad := report.unreadable:
         some = [html.escape(f"{Path(file).name}: {why}") for file, why in list(bad.items())[:FEW_UNREADABLE]]
         lines.append(f"**{len(bad)} cannot be read and are left out:** {'; '.join(some)}.")
     if report.count < 50:
         lines.append("Few pictures: what is learned from them will look much like them.")
     return " ".join(lines)
+
+
+def spread(values) -> str:
+    """`128`, or `96 to 640`."""
+    return f"{min(values)} to {max(values)}" if min(values) < max(values) else f"{min(values)}"
 
 
 def forecast(seconds: float, steps: int) -> str:

@@ -75,7 +75,7 @@ LESSONS = {
     ),
     "pairs": Lesson(
         "Pairs: sketch and picture, before and after", "pix2pix", "paired",
-        ("Before", "After (the same names)"), (8, 8),
+        ("Before", "After, under the same names"), (8, 8),
         "--size 128 --batch-size 1 --generator unet128 --channels 32 --lr-schedule linear", (2000, 40_000),
     ),
     "captions": Lesson(
