@@ -59,7 +59,7 @@ class Config(Sets, GameConfig):
     size: int = 64  # 4, 5, 6 or 7 times a power of two
     channels: int = 32  # width beside the picture
     hidden: int = 128  # of D's layers
-    adversarial: float = 0.1  # λ, weight of fooling D; 0: cross-entropy alone, without D
+    adversarial: float = 0.01  # λ, weight of fooling D; 0.1 does harm (docs/labels.md); 0: no D
     learning_rate: float = 1e-3
     batch_size: int = 64
     ema: float = 0.99  # of G
