@@ -117,9 +117,9 @@ def picture(of: Bird, size: int, style: str = "colour") -> Tensor:
 
 
 @functools.cache
-def words_told() -> tuple[str, ...]:
+def caption_words() -> tuple[str, ...]:
     """The vocabulary of the first VOCABULARY birds' captions; counted once a process, for a second."""
-    return tuple(vocabulary(told for index in range(VOCABULARY) for told in captions(bird(index))))
+    return tuple(vocabulary(text for index in range(VOCABULARY) for text in captions(bird(index))))
 
 
 class Birds(Dataset):
@@ -147,7 +147,7 @@ class Birds(Dataset):
             "split": split,
         }
         if kind == "captions":
-            self.info["vocabulary"] = list(words_told())
+            self.info["vocabulary"] = list(caption_words())
             self.info["captions"] = [captions(bird(index))[0] for index in range(TOLD)]
 
     def bird(self, index: int) -> Bird:

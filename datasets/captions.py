@@ -35,7 +35,7 @@ TEXT_FOLDERS = ("text_c10", "text", "captions")
 PART = re.compile(
     r"(train|test|val|valid|validation)?\d*"
 )  # of a table's name: what tables of one kind differ in
-TOLD = 8  # captions that a model's page offers, from all over the data
+OFFERED = 8  # captions that a model's page offers, from all over the data
 CROP = 1.5  # side of a bird's crop over the longer side of its box (Zhang et al. 2017, section 5.1)
 
 
@@ -67,8 +67,8 @@ def captions_of(source: Source, path: str) -> Found:
             whole.encodings |= part.encodings
             whole.remarks += part.remarks
         return whole
-    if (told := source.captions()) is not None:
-        return Found([lines("\n".join(captions)) for captions in told], [source.path])
+    if (given := source.captions()) is not None:
+        return Found([lines("\n".join(captions)) for captions in given], [source.path])
     found = Found([[] for _ in range(len(source))])
     pictures = Pictures([source.where(number) for number in range(len(source))])
     seen = set()
@@ -170,18 +170,18 @@ def of_table(texts: Texts, file: str, pictures: Pictures, found: Found) -> dict[
         numbers = [find(key.removeprefix(f"{away}/")) for key in keys]
         if any(number is not None for number in numbers):
             warn_once(f"{where} names pictures in {away}, which is not here: taken for those here")
-    told: dict[int, list[str]] = {}
+    found_here: dict[int, list[str]] = {}
     for number, (_, captions) in zip(numbers, table.rows, strict=True):
         if number is not None:
-            told.setdefault(number, []).extend(captions)
-    if not told:
+            found_here.setdefault(number, []).extend(captions)
+    if not found_here:
         columns = ", ".join(table.columns) or "none"
         found.remarks.append(
             f"{where} names {table.rows[0][0]}, which is none of them"
             if table.rows
             else f"{where} has the columns {columns}, of which none is called file and caption"
         )
-    return told
+    return found_here
 
 
 def elsewhere(keys: list[str], folder: str, texts: Texts) -> str:
@@ -332,17 +332,18 @@ def load(request: Request) -> Captions:
     numbers = checked(captions, source, request.data)
     if len(numbers) < len(source):
         source = Chosen(source, numbers)
-    told = [captions.captions[number] for number in numbers]
+    sentences = [captions.captions[number] for number in numbers]
     found = boxes(source, request.data) if isinstance(part.chosen, Files) else {}
     domain = Boxed(source, like, request.geometry, found) if found else Domain(source, like, request.geometry)
     name = layouts.human(request.data)
     info = describe("captions", name, len(domain), {"image": like.channels}, like.bits, split)
-    info["vocabulary"] = vocabulary(itertools.chain(*told))
+    info["vocabulary"] = vocabulary(itertools.chain(*sentences))
     if request.text_words:
         info["vocabulary"] = list(dict.fromkeys([*info["vocabulary"], *words_of(request.text_words)]))
-    info["captions"] = list(dict.fromkeys(told[i * len(told) // TOLD][0] for i in range(TOLD)))
+    places = [i * len(sentences) // OFFERED for i in range(OFFERED)]
+    info["captions"] = list(dict.fromkeys(sentences[place][0] for place in places))
     kinds = cub.sources([source.where(number) for number in range(len(source))], request.data)
     if kinds and request.geometry.train:
-        told, colours = cub.weighted(told, kinds), request.text_words is not None
-        return Captions(info, domain, told, request, cub.places(kinds), colours)
-    return Captions(info, domain, told, request)
+        sentences, colours = cub.weighted(sentences, kinds), request.text_words is not None
+        return Captions(info, domain, sentences, request, cub.places(kinds), colours)
+    return Captions(info, domain, sentences, request)

@@ -54,7 +54,7 @@ class Classes:
     def channels(self) -> int:
         return len(self.colours[0])
 
-    def told(self) -> list[list[list[int]]]:
+    def as_json(self) -> list[list[list[int]]]:
         """For `info`: [value in the files, colour inside] of each class."""
         return [[list(value), list(colour)] for value, colour in zip(self.values, self.colours, strict=True)]
 

@@ -35,11 +35,11 @@ def sources(paths: list[str], path: str) -> list[str]:
 def weighted(captions: list[list[str]], kinds: list[str]) -> list[list[str]]:
     """The captions of each picture, those that fit it MATCHED times where others are of its species."""
     species = {
-        told for each, kind in zip(captions, kinds, strict=True) if kind == "class-attr" for told in each
+        text for each, kind in zip(captions, kinds, strict=True) if kind == "class-attr" for text in each
     }
     found = []
     for each, kind in zip(captions, kinds, strict=True):
-        own = [told for told in each if told not in species] if kind == "gpt4-matched" else []
+        own = [text for text in each if text not in species] if kind == "gpt4-matched" else []
         found.append(own * (MATCHED - 1) + each)
     return found
 

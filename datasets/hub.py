@@ -238,9 +238,9 @@ def of_config(repo: str, names: Sequence[str], config: str | None) -> list[str]:
     """The files of one configuration: they lie in a folder of its name, where there are several."""
     of = {name: config_of(name) for name in names}
     configs = sorted(set(of.values()) - {""})
-    told = f"{repo}/{{{','.join(configs)}}}" if len(configs) < 9 else f"{repo}/{configs[0]}"
+    shown = f"{repo}/{{{','.join(configs)}}}" if len(configs) < 9 else f"{repo}/{configs[0]}"
     if config is None and len(configs) > 1:
-        raise DataError(f"the Hub's {repo} has {len(configs)} configurations: name one, {told}")
+        raise DataError(f"the Hub's {repo} has {len(configs)} configurations: name one, {shown}")
     if config is not None and config not in configs:
         raise DataError(
             f"the Hub's {repo} has no configuration {config}; it has {', '.join(configs) or 'none'}"

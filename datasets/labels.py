@@ -80,9 +80,9 @@ def partly(labels: list[int], classes: list[str], each: int, seed: int) -> list[
 
 def classes_of(source: Source) -> tuple[list[str], list[int]]:
     """The names of the classes, and the class of each picture; both empty where the source has none."""
-    told = source.classes()
-    if told is not None:
-        return told
+    stated = source.classes()
+    if stated is not None:
+        return stated
     names = [source.name(number) for number in range(len(source))]
     if not all("/" in name for name in names):
         return [], []

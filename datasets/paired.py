@@ -225,7 +225,7 @@ def load(request: Request) -> Paired | Greyed:
         part.split,
         names=dict(zip("ab", names[:: request.way], strict=False)),
         label_colours={
-            key: like.classes.told()
+            key: like.classes.as_json()
             for key, like in zip("ab", likes[:: request.way], strict=True)
             if like.classes
         },

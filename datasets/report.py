@@ -51,7 +51,7 @@ class Report:
         if self.parts:
             lines.append(f"  folders     {'; '.join(self.parts)}")
         if self.sizes:
-            lines.append(f"  sizes       {told(self.sizes)}")
+            lines.append(f"  sizes       {extent(self.sizes)}")
             lines.append(
                 f"  modes       {', '.join(f'{mode} ({n:,})' for mode, n in self.modes.most_common())}"
             )
@@ -101,7 +101,7 @@ def report(
             found.refused[name] = str(error)
     if not two and not kind and not is_built_in(path):
         try:
-            told_of_captions(path, found)
+            describe_captions(path, found)
         except DataError as error:
             found.refused["captions"] = str(error)
     if two or not is_built_in(path):
@@ -110,7 +110,7 @@ def report(
     return found
 
 
-def told_of_captions(path: str, found: Report) -> None:
+def describe_captions(path: str, found: Report) -> None:
     """How many pictures have captions, how many a picture, which words, from which file. Raises DataError."""
     part = layouts.one(path, "train")
     captions = captions_of(part.chosen, path)
@@ -199,7 +199,7 @@ def seen(train: Dataset, test: Dataset) -> str:
     return f"{len(train):,} samples for training, {held_out}; {channels}, {info['bits']} bits{classes}"
 
 
-def told(sizes: Sequence[tuple[int, int]]) -> str:
+def extent(sizes: Sequence[tuple[int, int]]) -> str:
     """The smallest, median and largest size by area."""
     ordered = sorted(sizes, key=lambda size: size[0] * size[1])
     small, middle, large = (f"{w}x{h}" for w, h in (ordered[0], ordered[len(ordered) // 2], ordered[-1]))

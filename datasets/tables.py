@@ -98,9 +98,9 @@ def sentences(value: Any) -> list[str]:
     if isinstance(value, list):
         return [sentence for each in value for sentence in sentences(each)]
     if isinstance(value, dict):
-        told = sentences(first_of(value, TEXT_COLUMNS))
+        found = sentences(first_of(value, TEXT_COLUMNS))
         tags = " ".join(str(first_of(value, ["tags"]) or "").replace("|", ", ").split())
-        return [*told, tags] if told and tags else told
+        return [*found, tags] if found and tags else found
     return []
 
 

@@ -12,7 +12,7 @@ from datasets.sources import SUFFIXES, is_hidden, is_picture
 
 TABLES = (".json", ".jsonl", ".csv", ".tsv")
 ABOVE = 2  # folders above the pictures where a file with all captions may lie
-SAMPLED = 200_000  # bytes that an encoding is told from
+SAMPLED = 200_000  # bytes that an encoding is detected from
 USUAL = "cp1252"  # of text that is no UTF-8; a superset of Latin-1's letters
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -32,7 +32,7 @@ def decoded(data: bytes, where: str, guess: str | None = None) -> tuple[str, str
     text.
     """
     mark = next((name for start, name in MARKS.items() if data.startswith(start)), None)
-    for name in filter(None, (mark, None if b"\0" in data else "utf-8", guess, told(data))):
+    for name in filter(None, (mark, None if b"\0" in data else "utf-8", guess, encoding_of(data))):
         try:
             text = data.decode(name)
         except (UnicodeDecodeError, LookupError):
@@ -42,7 +42,7 @@ def decoded(data: bytes, where: str, guess: str | None = None) -> tuple[str, str
     raise DataError(f"{where} is no text in an encoding known here: save it as UTF-8")
 
 
-def told(data: bytes) -> str | None:
+def encoding_of(data: bytes) -> str | None:
     """The encoding of text that is no UTF-8; None for what is no text."""
     from charset_normalizer import from_bytes
 
@@ -76,7 +76,7 @@ class Texts:
         return text
 
     def read_all(self, names: Sequence[str]) -> list[str]:
-        """Several small files, whose encoding is told from all of them together."""
+        """Several small files, whose encoding is detected from all of them together."""
         odd = []
         for data in map(self.fetch, names):
             try:
@@ -84,7 +84,7 @@ class Texts:
             except UnicodeDecodeError:
                 if not any(map(data.startswith, MARKS)):
                     odd.append(data)
-        guess = told(b"\n".join(odd)) if odd else None
+        guess = encoding_of(b"\n".join(odd)) if odd else None
         return [self.read(name, guess) for name in names]
 
     def named(self, base: str) -> str | None:

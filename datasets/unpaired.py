@@ -95,6 +95,6 @@ def load(request: Request) -> Unpaired | Styles:
         max(a.like.bits, b.like.bits),
         part.split,
         names=dict(zip("ab", names[:: request.way], strict=False)),
-        label_colours={key: d.like.classes.told() for key, d in (("a", a), ("b", b)) if d.like.classes},
+        label_colours={key: d.like.classes.as_json() for key, d in (("a", a), ("b", b)) if d.like.classes},
     )
     return Unpaired(info, a, b, request)

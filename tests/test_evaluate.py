@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import datasets
+from models.common.features import teachers
 from tests.conftest import World, build
 from translate.config import UserError
 from translate.metrics import captions, disentangled, evaluation, evidence, features, record
@@ -163,8 +164,8 @@ def test_captions_are_scored_with_their_own_pictures_and_shuffled_ones(judge, tm
 def test_a_judge_that_taught_the_model_is_named():
     e = dataclasses.make_dataclass("E", ["task"])
     config = dataclasses.replace(find("cyclegan").tiny(), discriminator="projected")
-    assert evaluation.teachers(config) == {"efficientnet-lite0"}
-    assert evaluation.teachers(find("dcgan").tiny()) == set() and e
+    assert teachers(config) == {"efficientnet-lite0"}
+    assert teachers(find("dcgan").tiny()) == set() and e
     assert usual_network("../shared/data/mnist").startswith(("lenet", "efficientnet-lite2"))
     assert usual_network("flowers.zip") == "efficientnet-lite2"
 

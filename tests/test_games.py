@@ -11,9 +11,9 @@ from torch import nn
 
 import datasets
 from models.common import augment, choices, objectives, unrolled
+from models.common.choices import ChoicesConfig
 from models.gan import began, dcgan, gan, lsgan, wgan, wgan_gp
 from tests.test_every_task import Alone
-from translate.config import ChoicesConfig
 from translate.task import DataInfo, UserError
 from translate.training.update import Update
 

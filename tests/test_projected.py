@@ -223,7 +223,7 @@ def test_who_taught_a_run_is_known_so_that_another_judges():
     assert teachers(CUT.tiny()) == set()
     assert teachers(dataclasses.replace(CUT.tiny(), discriminator="projected")) == {"efficientnet-lite0"}
     assert teachers(dataclasses.replace(DFGAN.tiny(), text_sight="imagenet")) == {"efficientnet-lite0"}
-    assert teachers(SRGAN.Config()) == {"vgg19"}
+    assert teachers(SRGAN.Config()) == {"vgg"}
 
 
 def test_the_network_knows_photographs():

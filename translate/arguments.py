@@ -161,12 +161,13 @@ def grouped(known: list[Setting]) -> type:
         shown = "(default: none)" if setting.default in (None, ()) else None
         options = tyro.conf.arg(help=setting.help, help_behavior_hint=shown)
         member = (setting.name, Annotated[spoken(setting.type), options], field(default=setting.default))
-        groups.setdefault(re.sub(r"\W+", "_", setting.group), []).append(member)
+        groups.setdefault(setting.group, []).append(member)
     boxes = []
-    for title, members in groups.items():
-        box = dataclasses.make_dataclass(title, members, frozen=True, kw_only=True)
+    for number, (title, members) in enumerate(groups.items()):
+        box = dataclasses.make_dataclass(f"Box{number}", members, frozen=True, kw_only=True)
         box.__doc__ = ""
-        boxes.append((title, box, field(default_factory=box)))
+        titled = Annotated[box, tyro.conf.arg(name=title)]
+        boxes.append((f"box{number}", titled, field(default_factory=box)))
     return dataclasses.make_dataclass("Settings", boxes, frozen=True, kw_only=True)
 
 

@@ -92,7 +92,7 @@ class TextConfig(RunConfig):
     words: int = 256  # numbers of a sentence, as AttnGAN's encoder has; a --text-encoder brings its own
     text_steps: int = 3000  # first so many updates train the text encoder; then it is frozen
     text_sight: Literal["plain", "imagenet"] = "plain"  # what it learns with; imagenet: by EfficientNet-lite0
-    text_rate: float = 3e-4  # step size of those updates; 1e-3 starts ten times as slowly
+    text_rate: float = 3e-4  # step size of those updates
     lambda_text: float = 0.0  # weight in G of that encoder's own loss (AttnGAN's DAMSM: 5 on birds); 0: off
 
 
@@ -128,33 +128,6 @@ class UnpairedConfig(TranslatorConfig):
     discriminator: Literal["plain", "projected"] = "plain"  # projected: sees ImageNet features
     channels_D: int | None = None  # width of D's first layer; default --channels
     norm_D: Norm = "instance"  # of a plain D's features
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChoicesConfig(GameConfig):
-    """What games between G and D alone, from noise, can choose; `models/common/choices.py` explains it."""
-
-    # == Choices ==
-    n_critic: int = 1  # updates of D for each of G (WGAN: 5); --steps counts those of D
-    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"  # of both networks
-    beta2: float = 0.999  # Adam's second moment
-    momentum: float = 0.5  # of sgd
-    rate_d: float | None = None  # D's step size; default that of G, --learning-rate
-    selective: bool = False  # D learns only where it is wrong, G only where D is right about it
-    unroll: int = 0  # updates of D that G looks ahead (Metz et al. 2017: 5)
-    norm_g: GameNorm = "none"  # in G: batch, layer, instance, spectral, reference (batch norm), virtual
-    norm_d: GameNorm = "none"  # in D, likewise
-    minibatch: Literal["none", "stddev", "discrimination"] = "none"  # D compares the pictures of a batch
-    clip_weights: float = 0.0  # largest weight of D (WGAN: 0.01); 0 is off
-    consistency: float = 0.0  # weight of D's answer staying when the picture is shifted (CR-GAN: 10)
-    augment: tuple[
-        Literal["color", "translation", "cutout"], ...
-    ] = ()  # D sees all pictures so (DiffAugment)
-    instance_noise: float = 0.0  # deviation of noise on all that D sees, falling to 0 at the end
-    smooth: float = 1.0  # target of real pictures, 0.9 for one-sided smoothing; fakes stay at 0
-    label_noise: float = 0.0  # half the width of the range around that target, drawn for each picture
-    flip_labels: float = 0.0  # share of pictures that D is told the opposite of
-    balanced: bool = False  # every class of the data equally often, within each batch too
 
 
 def tasks() -> list[str]:

@@ -58,12 +58,12 @@ class Alarm:
     why: str
     remedy: str
 
-    def told(self) -> str:
+    def text(self) -> str:
         numbers = ", ".join(f"{what} {value:.3g}" for what, value in self.evidence.items())
         return f"at update {self.step:,}: {self.why} ({numbers}). Try: {self.remedy}"
 
     def __str__(self) -> str:
-        return f"{self.name} {self.told()}"
+        return f"{self.name} {self.text()}"
 
 
 class Doctor(Observer):

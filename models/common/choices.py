@@ -13,6 +13,8 @@ is right about its own.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,34 @@ from models.common.augment import augmented, noisy, shifted
 from models.common.normalise import REFERENCES
 from models.common.objectives import Critic
 from models.common.unrolled import ahead
-from translate.config import ChoicesConfig, UserError
+from translate.config import GameConfig, GameNorm, UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoicesConfig(GameConfig):
+    """What games between G and D alone, from noise, can choose."""
+
+    # == Choices ==
+    n_critic: int = 1  # updates of D for each of G (WGAN: 5); --steps counts those of D
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"  # of both networks
+    beta2: float = 0.999  # Adam's second moment
+    momentum: float = 0.5  # of sgd
+    rate_d: float | None = None  # D's step size; default that of G, --learning-rate
+    selective: bool = False  # D learns only where it is wrong, G only where D is right about it
+    unroll: int = 0  # updates of D that G looks ahead (Metz et al. 2017: 5)
+    norm_g: GameNorm = "none"  # in G: batch, layer, instance, spectral, reference (batch norm), virtual
+    norm_d: GameNorm = "none"  # in D, likewise
+    minibatch: Literal["none", "stddev", "discrimination"] = "none"  # D compares the pictures of a batch
+    clip_weights: float = 0.0  # largest weight of D (WGAN: 0.01); 0 is off
+    consistency: float = 0.0  # weight of D's answer staying when the picture is shifted (CR-GAN: 10)
+    augment: tuple[
+        Literal["color", "translation", "cutout"], ...
+    ] = ()  # D sees all pictures so (DiffAugment)
+    instance_noise: float = 0.0  # deviation of noise on all that D sees, falling to 0 at the end
+    smooth: float = 1.0  # target of real pictures, 0.9 for one-sided smoothing; fakes stay at 0
+    label_noise: float = 0.0  # half the width of the range around that target, drawn for each picture
+    flip_labels: float = 0.0  # share of pictures whose real or fake is exchanged for D
+    balanced: bool = False  # every class of the data equally often, within each batch too
 
 
 def check(c: ChoicesConfig, pictures: bool) -> None:

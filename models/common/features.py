@@ -17,13 +17,16 @@ STAGES = {  # of EfficientNets: the last blocks at 1/4 to 1/32 of the size and t
 LAST = 1280  # channels of their last maps, at 1/32
 
 
+TEACHERS = {  # values of settings by which a network of this family teaches the model
+    "projected": "efficientnet-lite0", "imagenet": "efficientnet-lite0", "efficientnet": "efficientnet-lite0",
+    "vgg19": "vgg", "vgg16": "vgg",
+}  # fmt: skip
+
+
 def teachers(config: RunConfig) -> set[str]:
-    """The feature networks that a run of these settings learns from: none of them may judge its pictures."""
-    chosen = {name: str(getattr(config, name, "")) for name in ("content", "discriminator", "text_sight")}
-    found = {chosen["content"]} & {"vgg19"}
-    if chosen["content"] == "efficientnet" or "projected" in chosen.values() or "imagenet" in chosen.values():
-        found.add("efficientnet-lite0")
-    return found
+    """Families of the feature networks that a run with these settings learns from: none may judge it."""
+    chosen = {value for name, value in vars(config).items() if name != "data" and isinstance(value, str)}
+    return {TEACHERS[value] for value in chosen & TEACHERS.keys()}
 
 
 class EfficientNetLite:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from datasets.options import Images
+from models.common.choices import ChoicesConfig
 from models.common.layers import init_normal
 from models.common.normalise import compared, norm
 from models.gan import gan
-from translate.config import ChoicesConfig, GameNorm
+from translate.config import GameNorm
 from translate.task import UserError
 
 

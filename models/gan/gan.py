@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from datasets.options import Images
 from models.common import choices, objectives
 from models.common.normalise import WithReference, compared, norm, referenced, spectrally
-from translate.config import ChoicesConfig
 from translate.task import DataInfo, Task
 
 
@@ -77,7 +76,7 @@ class Discriminator(nn.Sequential):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Images, ChoicesConfig):
+class Config(Images, choices.ChoicesConfig):
     """GAN (Goodfellow et al. 2014)"""
 
     data: str = "digits"  # or digits, scikit-learn's (built in); or a toy: gaussian, ring, grid, lines, ...

@@ -141,7 +141,7 @@ class Config(Captions, TextConfig):
     """CVAE-GAN (Bao et al. 2017) with captions"""
 
     size: int = 128  # 32, 64, 128 or 256
-    batch_size: int = 32  # no other was tried
+    batch_size: int = 32  # not the paper's
     channels: int = 32  # n of G at half of the size; twice as many where that is halved
     most: int = 192  # widest layers of G
     channels_D: int = 32  # n of D and of the encoder
@@ -151,7 +151,7 @@ class Config(Captions, TextConfig):
     vae_steps: int = 4000  # after the text, without D; after 2500 birds held their posture
     beta: float = 1e-4  # weight β of the divergence, in nats; birds: with 2e-4 z does not hold the posture
     lambda_adversarial: float = 0.01  # λ_a, pix2pix's weight; 0.05 gave rings and dots
-    lambda_features: float = 0.1  # λ_f; no other was tried
+    lambda_features: float = 0.1  # λ_f; not the paper's
     learning_rate: float = 2e-4  # of G in the game
     rate_D: float = 4e-4  # of D, DF-GAN's
     rate_vae: float = 5e-4  # of G and the encoder in the first phase
@@ -159,7 +159,7 @@ class Config(Captions, TextConfig):
     penalty_k: float = 2.0  # k of DF-GAN's gradient penalty
     penalty_p: float = 6.0  # p
     penalty_every: int = 8  # updates between two penalties, which then weigh so much more
-    steps: int = 40_000  # a guess: colours still improved after 900 updates of the game
+    steps: int = 40_000  # not the paper's, which has other data
     ema: float = 0.998  # of G
 
 

@@ -76,8 +76,8 @@ class CUT(Task):
         if a != b:
             raise UserError(f"CUT encodes its own output, so A and B need equal channels, not {a} and {b}")
         if not c.nce_layers or not set(c.nce_layers) <= set(LAYERS):
-            told = " ".join(map(str, c.nce_layers)) or "none"
-            raise UserError(f"--nce-layers takes some of {' '.join(map(str, LAYERS))}, not {told}")
+            chosen = " ".join(map(str, c.nce_layers)) or "none"
+            raise UserError(f"--nce-layers takes some of {' '.join(map(str, LAYERS))}, not {chosen}")
         self.layers = sorted(set(c.nce_layers))
         self.stride = translators.stride_of(c.generator, c.size)
         self.G = translators.generator(c.generator, a, b, c.channels, c.norm, c.upsample)

@@ -27,7 +27,7 @@ from translate.task import DataInfo, Task, UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Unpaired, UnpairedConfig):
-    """A domain's discriminator and a mapper into it"""
+    """Domain discriminator with a mapper (after Goodfellow et al. 2014)"""
 
     generator: Literal["resnet9", "resnet6"] = "resnet6"  # M
     size: int = 64

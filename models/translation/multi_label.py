@@ -54,7 +54,7 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Sets, GameConfig):
-    """Label sets with an adversary (Tsai & Lee 2018)"""
+    """Multi-label with an adversary (Tsai & Lee 2018)"""
 
     size: int = 64  # 4, 5, 6 or 7 times a power of two
     channels: int = 32  # width beside the picture

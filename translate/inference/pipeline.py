@@ -255,11 +255,11 @@ class Pipeline(Sampler):
             axes = [axis for axis, bit in ((-1, 1), (-2, 2)) if way & bit]
             turned = x.flip(axes).transpose(-1, -2) if way & 4 else x.flip(axes)
 
-            def told(done: int, of: int, before: int = way) -> None:
+            def report(done: int, of: int, before: int = way) -> None:
                 if progress:
                     progress(before * of + done, 8 * of)
 
-            y = self._generate(turned, direction, others, seed, told, large)
+            y = self._generate(turned, direction, others, seed, report, large)
             y = (y.transpose(-1, -2) if way & 4 else y).flip(axes)
             mean = y / 8 if mean is None else mean.add_(y, alpha=1 / 8)
         return mean

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from translate.config import RunConfig, UserError, nearest
+from models.common.features import teachers
+from translate.config import UserError, nearest
 from translate.metrics import (
     Score,
     captions,
@@ -28,13 +29,6 @@ from translate.metrics.evidence import Evidence
 from translate.metrics.features import FeatureNetwork, ReaderFeatures
 from translate.metrics.reader import Reader
 
-TAUGHT = {  # values of settings that let a network of this family teach the model
-    "projected": "efficientnet-lite0",
-    "imagenet": "efficientnet-lite0",
-    "efficientnet": "efficientnet-lite0",
-    "vgg19": "vgg",
-    "vgg16": "vgg",
-}
 SHOWN = 400  # pictures whose distances to each other diversity takes
 MOST = 2000  # training pictures that a large network looks at; more are compared as pixels
 THUMB = 32  # pixels of those
@@ -267,11 +261,6 @@ def chosen(names: str, e: Evidence) -> list[str]:
 def has(e: Evidence, what: str) -> bool:
     found = getattr(e, what)
     return bool(found) if isinstance(found, list) else found is not None
-
-
-def teachers(config: RunConfig) -> set[str]:
-    """Families of networks that, by its settings, the model learned from."""
-    return {TAUGHT[v] for v in vars(config).values() if isinstance(v, str) and v in TAUGHT}
 
 
 def protocol(name: str, score: Score, e: Evidence, j: Judges) -> dict[str, Any]:

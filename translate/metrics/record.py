@@ -142,7 +142,7 @@ def table(record: Record) -> str:
             f"ones, {shared['size']} px, {shared['direction']}, seed {shared['seed']}; update "
             f"{record.update:,}, {record.weights} weights."
         )
-        tables += [f"- {row.metric}: {told(row.protocol)}" for row in group]
+        tables += [f"- {row.metric}: {in_words(row.protocol)}" for row in group]
     return (
         "\n\n".join(t for t in tables if not t.startswith("- "))
         + "\n\n"
@@ -156,7 +156,7 @@ def with_measure(row: Row, like: Row) -> Row:
     return dataclasses.replace(row, protocol=row.protocol | {k: like.protocol.get(k) for k in own})
 
 
-def told(protocol: dict[str, Any]) -> str:
+def in_words(protocol: dict[str, Any]) -> str:
     looks = f"; {protocol['network']}, {protocol['resize']}" if protocol["network"] != "none" else ""
     return f"{protocol['measure']}; {protocol['implementation']}{looks}"
 

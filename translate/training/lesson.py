@@ -34,8 +34,8 @@ class Lesson:
             return cls(found(config, DataInfo.of(data.info)), data, config)
 
     def learn(self, updates: int) -> list[dict[str, float]]:
-        """`updates` more of them; what each told. Torch's random state is as before. Raises NonFinite."""
-        told = []
+        """`updates` more of them; what each losses. Torch's random state is as before. Raises NonFinite."""
+        losses = []
         with torch.random.fork_rng([]):
             for _ in range(updates):
                 torch.manual_seed(mix(self.config.seed, 0, self.t))
@@ -44,7 +44,7 @@ class Lesson:
                 logs = self.task.step(self.stream.batch(self.t), self.t, self.update)
                 if self.config.ema:
                     self.task.update_average(self.t)
-                told.append({name: float(value) for name, value in logs.items()})
+                losses.append({name: float(value) for name, value in logs.items()})
                 self.t += 1
         self.task.eval()
-        return told
+        return losses

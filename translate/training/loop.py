@@ -13,8 +13,8 @@ from translate.config import RunConfig
 from translate.inputs import usage
 from translate.task import Task
 from translate.training.observers import Means, Observer, Previews, Seen, preview_batch, samples_for
-from translate.training.processes import stoppable, together
-from translate.training.run import Run, bf16_psnr, telling
+from translate.training.processes import barrier, stoppable
+from translate.training.run import Run, bf16_psnr, disk_errors
 from translate.training.stream import Stream, mix, to_device
 from translate.training.update import NonFinite, Steady, Update
 
@@ -33,7 +33,7 @@ def train(task: Task, dataset, config: RunConfig, held_out=None, observers: Sequ
             done = f"{run.folder} already has {run.start:,} of {config.steps:,} updates"
             run.say(f"{done}; raise --steps to train on")
             return run.folder
-        with together(run.accelerator):
+        with barrier(run.accelerator):
             task.before_training(dataset)
         watch = Watch(run, dataset, held_out, [Previews(config), *observers])
         stream = Stream(
@@ -97,7 +97,7 @@ class Watch:
         self.logs: dict[str, float] = {}  # of the newest line, and the norms in it
         self.gradients: dict[str, float] = {}
         self.samples, self.few = {}, {}
-        with together(run.accelerator):
+        with barrier(run.accelerator):
             if run.first and self.observers:
                 samples = samples_for(run.task, dataset, held_out, run.config.preview_count)
                 self.samples = to_device(samples, run.device)
@@ -123,7 +123,7 @@ class Watch:
             bar.set_postfix_str(f"step {t:,} {words}", refresh=sys.stderr.isatty())
         if not (log or due or save):
             return
-        with together(run.accelerator), telling(run.folder, t):
+        with barrier(run.accelerator), disk_errors(run.folder, t):
             line = self.logs | {f"gradient_{k}": v for k, v in self.gradients.items()} if log else {}
             if run.first:
                 line |= self.ask(due, t)

@@ -11,7 +11,7 @@ FIRST = 60  # seconds
 
 
 @contextlib.contextmanager
-def together(accelerator) -> Iterator[None]:
+def barrier(accelerator) -> Iterator[None]:
     """A block that may fail in one process: then all leave it. Also a barrier.
 
     The process that failed raises what happened there; the others exit quietly with code 2.

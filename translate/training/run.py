@@ -20,7 +20,7 @@ from translate.probe import Choice
 from translate.task import Task
 from translate.training import changes, checkpoint
 from translate.training.lock import locked
-from translate.training.processes import gathered, together
+from translate.training.processes import barrier, gathered
 from translate.training.update import NonFinite, Update
 from translate.training.way import agreed, saved, way_of
 
@@ -49,7 +49,7 @@ class Run:
 
     def __enter__(self) -> "Run":
         try:
-            with together(self.accelerator):
+            with barrier(self.accelerator):
                 if self.first:
                     prepare(self.folder)
                     self.stack.enter_context(locked(self.folder))
@@ -67,7 +67,7 @@ class Run:
         """Weights to start from, onto the device, the newest state, the log up to there, trackers."""
         config, task, remarks = self.config, self.task, []
         begun = bool(checkpoint.states(self.folder))
-        with together(self.accelerator):
+        with barrier(self.accelerator):
             if config.init_from and not begun:
                 remarks.append(start_from(config.init_from, task))
         if config.ema:
@@ -76,7 +76,7 @@ class Run:
         self.choice = agreed(self.accelerator, self.chosen)
         self.precision, self.layout = self.choice.way.autocast, self.choice.way.memory_format
         self.update = Update(task, config, self.accelerator, self.precision)
-        with together(self.accelerator):
+        with barrier(self.accelerator):
             remarks += self.resume()
         check_shared(self.accelerator, self.folder, self.start)
         if self.start >= config.steps:
@@ -84,7 +84,7 @@ class Run:
         self.say(*remarks)
         if config.mixed_precision == "auto":
             self.say(f"runs in {self.choice}")
-        with together(self.accelerator), telling(self.folder, self.start):
+        with barrier(self.accelerator), disk_errors(self.folder, self.start):
             if self.first:
                 truncate(self.folder / "logs.jsonl", self.start)
             if config.report_to:
@@ -188,13 +188,13 @@ class Run:
         A network that this update moved before it failed at another one stays moved. Raises UserError.
         """
         files = gathered(self.accelerator, files if problem.here else [])
-        with together(self.accelerator):
+        with barrier(self.accelerator):
             if not self.first:
                 return
             kept = "the weights are damaged: the last good state is kept"
             values = [v for v in self.task.state_dict().values() if v.is_floating_point()]
             if all(bool(torch.isfinite(v).all()) for v in values):
-                with telling(self.folder, t):
+                with disk_errors(self.folder, t):
                     self.save(t)
                 kept = f"state saved in {self.folder}"
             names = ", ".join(files[:8]) + (f" and {len(files) - 8} more" if len(files) > 8 else "")
@@ -244,7 +244,7 @@ def prepare(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def telling(folder: Path, t: int) -> Iterator[None]:
+def disk_errors(folder: Path, t: int) -> Iterator[None]:
     """Turn a failed write (disk full, folder gone) into one sentence that names the last good state."""
     try:
         yield

@@ -31,7 +31,7 @@ def alarmed(folder: Path) -> str:
         found = doctor.alarms(folder)[-ALARMS:]
     except UserError:  # a shipped model has no log
         return ""
-    return "".join(f"\n\n**{alarm.name}** {alarm.told()}" for alarm in found)
+    return "".join(f"\n\n**{alarm.name}** {alarm.text()}" for alarm in found)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.common import choices, objectives
-from translate.config import ChoicesConfig
+from models.common.choices import ChoicesConfig
 from translate.figures.lecture import Drawn, Work
 from translate.figures.plots import DATA, GREY, JUDGE, MADE, RED, sheet, titled
 
