@@ -114,6 +114,18 @@ def test_the_size_is_known_before_a_picture_is_read(tmp_path):
     assert pixels(str(tmp_path / "text.png")) == 0
 
 
+def test_a_list_of_models_anew_does_not_undo_a_choice_made_meanwhile(shelf):
+    import gradio as gr
+
+    from translate.ui.parts import Chooser
+
+    with gr.Blocks():
+        chooser = Chooser(shelf, shelf.translators, "chooser")
+    again = chooser.refreshed("sketch")
+    assert "value" not in again and '"name": "sketch"' in again["cards"]
+    assert chooser.refreshed("gone")["value"] == chooser.refreshed(None)["value"] == "both-ways"
+
+
 def test_handlers_answer_mistakes_with_a_sentence(shelf, tmp_path):
     from translate.ui.samples import sample
     from translate.ui.translate import translate

@@ -132,11 +132,15 @@ class Chooser:
         )
 
     def refreshed(self, name: str | None):
-        """The list anew, keeping the choice where it is still there; what `self.model` is to become."""
+        """The list anew; what `self.model` is to become.
+
+        A choice that is still there is not sent back: meanwhile another may have been made.
+        """
         found = self.offered()
-        names = [entry.name for entry in found]
-        chosen = name if name in names else names[0] if names else ""
-        return gr.update(value=chosen, cards=json.dumps([card(self.shelf, entry) for entry in found]))
+        names, cards = [e.name for e in found], json.dumps([card(self.shelf, e) for e in found])
+        if name in names:
+            return gr.update(cards=cards)
+        return gr.update(cards=cards, value=names[0] if names else "")
 
     def refresh_on(self, events):
         return on(events, self.refreshed, self.model, self.model)
