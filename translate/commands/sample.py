@@ -13,6 +13,7 @@ def sample(
     label: str | None = None,
     count: int = 16,
     seed: int = 0,
+    truncation: float = 0.0,
     overwrite: Overwrite = False,
     precision: Precision = "auto",
     device: Device = None,
@@ -24,6 +25,7 @@ def sample(
         label: for models with classes: one of them, by name or number; default each in turn
         count: how many
         seed: same seed, same pictures
+        truncation: e.g. 0.8: more typical, less varied pictures; 0 is off
     """
     at_least(1, count=count)
     targets = [*(Path(output) / f"{i:04d}.png" for i in range(count)), Path(output) / "grid.png"]
@@ -32,7 +34,8 @@ def sample(
 
     from translate.inference import images
 
-    tensors = [picture.tensor for picture in pipeline.sample(count, seed=seed, label=label)]
+    made = pipeline.sample(count, seed=seed, truncation=truncation, label=label)
+    tensors = [picture.tensor for picture in made]
     for target, tensor in zip(targets, [*tensors, images.grid(tensors)], strict=True):
         write(target, images.encode(tensor))
     print(f"{count} pictures and grid.png in {output}")

@@ -310,6 +310,12 @@ def grid(tensors: list[Tensor], gap: int = 2) -> Tensor:
     return sheet
 
 
+def row(tensors: list[Tensor], gap: int = 2) -> Tensor:
+    """Pictures [1, C, H, W] of one size beside each other, as one [1, C, H, W'] on white."""
+    white = torch.ones_like(tensors[0][..., :gap])
+    return torch.cat([part for tensor in tensors for part in (white, tensor)][1:], 3)
+
+
 def quantised(tensor: Tensor, like: Picture | None, bits: int) -> np.ndarray:
     """[H, W, C] uint8 or uint16, C = 1 to 4, with the alpha of `like` where the tensor has none; colours
     under alpha are those of a file, off white paper."""

@@ -141,7 +141,7 @@ class Sampler:
         size, x = self.task.config.size, images.with_channels(picture, [*self.task.info.channels.values()][0])
         side = min(x.shape[-2:])
         top, left = ((length - side) // 2 for length in x.shape[-2:])
-        x = x[..., top : top + side, left : left + side]
+        x = x[..., top : top + side, left : left + side].float()
         return F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)
 
     def classify(self, picture: Picture, top: int = 3) -> dict[str, float]:

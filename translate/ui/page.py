@@ -11,7 +11,10 @@ from starlette.middleware import Middleware
 
 from translate.config import UserError
 from translate.inference.catalog import HERE
-from translate.ui import api, caption, enhance, erase, models, samples, several, train, translate, wall
+from translate.ui import (
+    api, caption, compare, enhance, erase, explore, models, playground, samples, several, train, translate,
+    wall,
+)  # fmt: skip
 from translate.ui.gate import Gate
 from translate.ui.opening import Opening, Sessions
 from translate.ui.parts import THREADS, on
@@ -167,7 +170,13 @@ def build(shelf: Shelf, trainer: Trainer | None = None) -> Page:
                 samples.tab(studio, sixth, start[4])
             with gr.Tab("Several pictures", id="several") as seventh:
                 several.tab(shelf, page)
-            rest = [first, second, third, fourth, fifth, sixth, seventh]
+            with gr.Tab("Explore", id="explore") as explored:
+                explore.tab(studio, explored)
+            with gr.Tab("Compare", id="compare") as compared:
+                compare.tab(studio, compared)
+            with gr.Tab("Playground", id="playground") as played:
+                playground.tab(studio, played)
+            rest = [first, second, third, fourth, fifth, sixth, seventh, explored, compared, played]
             if trainer:
                 with gr.Tab("Train", id="train") as teach:
                     pass

@@ -22,9 +22,9 @@ METZ = dict(
 
 
 def modes(made: torch.Tensor) -> int:
-    """Of the ring: those with at least a quarter of their share of points, each within ten deviations."""
+    """Of the ring: those with at least a quarter of their share of points, each within 0.4 of its middle."""
     apart, near = torch.cdist(made, torch.tensor(points.CIRCLE)).min(1)
-    share = torch.bincount(near[apart < 0.2], minlength=8) / len(made)
+    share = torch.bincount(near[apart < 0.4], minlength=8) / len(made)
     return int((share > 0.25 / 8).sum())
 
 

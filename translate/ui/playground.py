@@ -1,0 +1,190 @@
+"""Tab Playground: a GAN of points trains in the page; one sees why games go well or wrong. See games.py."""
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import gradio as gr
+
+from translate.config import UserError
+from translate.ui.games import DATA, GAMES, PENALTIES, PRESETS, RATES, VIEWS, Rules, Table, one_of
+from translate.ui.lanes import Stopped
+from translate.ui.parts import QUICK, line, on, problem, remark
+from translate.ui.result import Studio
+
+SLICE = 0.04  # seconds of training between two pictures
+PLAYED = 180.0  # seconds until a game pauses by itself
+PLAYERS = 8  # games that may train at once; they take turns with everybody's jobs
+KEPT = 64  # games in memory, the newest
+PACES = {"fast": 10**6, "one turn of G a picture": 1}
+STILL = 0.12  # seconds a picture stays at the slow pace
+BOARD = """
+const board = window.playground(element);
+const take = () => { try { board.show(JSON.parse(props.value || "null")); } catch { board.show(null); } };
+watch("value", take);
+take();
+"""
+
+
+class Tables:
+    """Every visitor's game."""
+
+    def __init__(self):
+        self.known: OrderedDict[str, Table] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def of(self, session: str, rules: Rules) -> Table:
+        """The session's game, now by these rules once it is its turn; a new one where there is none."""
+        with self.lock:
+            table = self.known.get(session)
+            if table is None:
+                table = self.known[session] = Table(rules)
+            self.known.move_to_end(session)
+            while len(self.known) > KEPT:
+                self.known.popitem(last=False)
+            return table
+
+
+def shown(table: Table) -> str:
+    return json.dumps(table.frame(), separators=(",", ":"))
+
+
+def tab(studio: Studio, here: gr.Tab) -> None:
+    """Build the tab `here`."""
+    shelf, tables = studio.shelf, Tables()
+    first, (start, told) = next(iter(PRESETS)), next(iter(PRESETS.values()))
+    gr.Markdown(
+        "G makes points, D tells them from the data, both learn: the very code of `--task gan`, live. "
+        "Pick what to see, press Play, then change anything while it runs.",
+        elem_id="playground-head",
+    )
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=320):
+            preset = gr.Radio(list(PRESETS), value=first, label="What to see", elem_id="playground-preset")
+            why = gr.Markdown(told, elem_id="playground-why")
+            with gr.Row():
+                play = gr.Button("Play", variant="primary", elem_id="playground-play", min_width=80)
+                pause = gr.Button("Pause", elem_id="playground-pause", min_width=80)
+                step = gr.Button("Step", elem_id="playground-step", min_width=80)
+                reset = gr.Button("Reset", elem_id="playground-reset", min_width=80)
+            pace = gr.Radio(list(PACES), value="fast", label="Pace", elem_id="playground-pace")
+            view = gr.Radio(list(VIEWS), value=VIEWS[0], label="Surface", elem_id="playground-view")
+            data = gr.Dropdown(list(DATA), value=start.data, label="Data", elem_id="playground-data")
+            game = gr.Dropdown(list(GAMES), value=start.game, label="Game", elem_id="playground-game")
+            with gr.Row():
+                penalty = gr.Dropdown(
+                    list(PENALTIES), value=start.penalty, label="Penalty on D", elem_id="playground-penalty",
+                    min_width=130,
+                )  # fmt: skip
+                strength = gr.Number(
+                    start.strength, label="Its weight", elem_id="playground-strength", min_width=90
+                )
+            k = gr.Slider(1, 20, start.k, step=1, label="Updates of D for each of G", elem_id="playground-k")
+            unroll = gr.Slider(
+                0,
+                10,
+                start.unroll,
+                step=1,
+                label="Updates of D that G looks ahead",
+                elem_id="playground-unroll",
+            )
+            with gr.Row():
+                rate_g, rate_d = (
+                    gr.Dropdown(
+                        RATES, value=rate, label=f"Step size of {name}", elem_id=f"playground-rate-{name}",
+                        min_width=120,
+                    )
+                    for name, rate in (("G", start.rate_g), ("D", start.rate_d))
+                )  # fmt: skip
+            momentum = gr.Slider(
+                0, 0.9, start.momentum, step=0.1, label="Momentum", elem_id="playground-momentum"
+            )
+        with gr.Column(min_width=320):
+            board = gr.HTML("", elem_id="playground", html_template="<div></div>", js_on_load=BOARD)
+            said = line("playground-said")
+    controls = [data, game, penalty, strength, k, unroll, rate_g, rate_d, momentum]
+
+    def sitting(request: gr.Request, view: str, values) -> tuple[Table, str]:
+        """The visitor's game, told what the controls say."""
+        one_of("surface", view, VIEWS)
+        session, rules = request.session_hash or "", Rules(*values)
+        table = tables.of(session, rules)
+        table.view, table.wanted = view, rules
+        return table, session
+
+    def playing(request: gr.Request, pace, view, *values) -> Iterator:
+        """Pictures until somebody presses Pause."""
+        table = None
+        try:
+            one_of("pace", pace, PACES)
+            table, session = sitting(request, view, values)
+            if table.playing:
+                return
+            table.playing, table.most = True, PACES[pace]
+            end = time.monotonic() + PLAYED
+            while table.playing and time.monotonic() < end:
+                with shelf.lanes.job(session, "playground", 1, guess=SLICE):
+                    table.follow(table.wanted)
+                    table.play(SLICE, table.most)
+                    frame = shown(table)
+                yield {board: frame, said: ""}
+                if table.most == 1:
+                    time.sleep(STILL)
+            if table.playing:
+                yield {said: remark("Paused after three minutes; press Play to go on.")}
+        except Stopped:
+            pass
+        except UserError as error:
+            yield {said: problem(str(error))}
+        finally:
+            if table is not None:
+                table.playing = False
+
+    def once(table: Table, session: str, updates: int, anew: bool = False):
+        """The picture after so many updates; one that plays shows it by itself."""
+        if table.playing and not anew:
+            return gr.skip()
+        with shelf.lanes.job(session, "playground", 1, guess=SLICE):
+            if anew:
+                table.rules, table.seed = table.wanted, table.seed + 1
+                table.begin()
+            table.follow(table.wanted)
+            if updates:
+                table.play(0.0, updates)
+            return shown(table)
+
+    def looked(request: gr.Request, view, *values):
+        return once(*sitting(request, view, values), 0)
+
+    def stepped(request: gr.Request, view, *values):
+        return once(*sitting(request, view, values), 1)
+
+    def reset_(request: gr.Request, view, *values):
+        return once(*sitting(request, view, values), 0, anew=True)
+
+    def paused(request: gr.Request):
+        if table := tables.known.get(request.session_hash or ""):
+            table.playing = False
+
+    def paced(request: gr.Request, pace):
+        one_of("pace", pace, PACES)
+        if table := tables.known.get(request.session_hash or ""):
+            table.most = PACES[pace]
+
+    def chosen(name):
+        one_of("preset", name, PRESETS)
+        rules, told = PRESETS[name]
+        return {why: told, **dict(zip(controls, vars(rules).values(), strict=True))}
+
+    all_of = [view, *controls]
+    on(on(preset.input, chosen, preset, [why, *controls], said).then, reset_, all_of, board, said)
+    options = QUICK | dict(concurrency_id="play", concurrency_limit=PLAYERS)
+    play.click(playing, [pace, *all_of], [board, said], **options)
+    on(pause.click, paused, None, None, said)
+    on(pace.input, paced, pace, None, said)
+    on(step.click, stepped, all_of, board, said)
+    on(reset.click, reset_, all_of, board, said)
+    changes = [c.release if isinstance(c, gr.Slider) else c.input for c in controls]
+    on([*changes, view.input, here.select], looked, all_of, board, said)

@@ -1,0 +1,61 @@
+// window.vote(element, ask): two pictures whose makers are told after the choice; tallies stay in this browser.
+window.vote = (element, ask) => {
+  const KEY = "translate-votes";
+  const read = () => { try { return JSON.parse(localStorage.getItem(KEY)) || []; } catch { return []; } };
+  const make = (tag, about = {}, ...inside) => {
+    const made = Object.assign(document.createElement(tag), about);
+    made.append(...inside);
+    return made;
+  };
+  const begin = make("button", {type: "button", textContent: "Two pictures"}), words = make("p"), pair = make("div", {className: "pair"});
+  const said = make("p"), tally = make("table"), save = make("button", {type: "button", textContent: "Export votes (CSV)"});
+  const forget = make("button", {type: "button", textContent: "Forget votes"});
+  said.setAttribute("role", "status");
+  element.replaceChildren(make("div", {className: "vote"}, begin, words, pair, said, tally, save, forget));
+  let open = null;
+  function counted() {
+    const rows = {}, votes = read();
+    for (const {question, chosen, other} of votes) {
+      for (const [name, won] of [[chosen, 1], [other, 0]]) {
+        const row = rows[question + "\t" + name] ??= {won: 0, of: 0};
+        row.won += won;
+        row.of += 1;
+      }
+    }
+    tally.replaceChildren(...Object.entries(rows).sort().map(([key, {won, of}]) => {
+      const [question, name] = key.split("\t");
+      return make("tr", {}, make("td", {textContent: question}), make("td", {textContent: name}),
+        make("td", {textContent: `${won} of ${of}`}));
+    }));
+    save.hidden = forget.hidden = !votes.length;
+  }
+  function choose(index) {
+    if (!open || open.done) return;
+    open.done = true;
+    const chosen = open.names[index], other = open.names[1 - index];
+    localStorage.setItem(KEY, JSON.stringify([...read(), {time: new Date().toISOString(), question: open.question, words: open.words, chosen, other}]));
+    const right = open.question == "Which is real?" ? (chosen == "real" ? "Right. " : "No. ") : "";
+    said.textContent = `${right}You chose ${chosen}; the other is ${other}.`;
+    pair.querySelectorAll("figcaption").forEach((caption, i) => { caption.textContent = open.names[i]; });
+    begin.textContent = "Next two";
+    counted();
+  }
+  begin.onclick = ask;
+  save.onclick = () => {
+    const cell = value => '"' + String(value).replaceAll('"', '""') + '"';
+    const rows = [["time", "question", "words", "chosen", "other"], ...read().map(v => [v.time, v.question, v.words, v.chosen, v.other])];
+    const link = make("a", {download: "votes.csv", href: URL.createObjectURL(new Blob([rows.map(r => r.map(cell).join(",")).join("\r\n")], {type: "text/csv"}))});
+    link.click();
+  };
+  forget.onclick = () => { localStorage.removeItem(KEY); counted(); };
+  counted();
+  return {show(found) {
+    if (!found || found.id == open?.id) return;
+    open = found;
+    words.textContent = found.words ? `${found.question} “${found.words}”` : found.question;
+    said.textContent = "";
+    pair.replaceChildren(...found.pictures.map((picture, index) => make("figure", {},
+      make("button", {type: "button", ariaLabel: `Choose picture ${index + 1}`, onclick: () => choose(index)},
+        make("img", {src: picture, alt: `Picture ${index + 1}`})), make("figcaption", {textContent: `Picture ${index + 1}`}))));
+  }};
+};
