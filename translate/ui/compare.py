@@ -148,7 +148,9 @@ def ballot(shelf: Shelf, question, kind, names, everything, caption, seed, sessi
     if kind == "a picture":
         raise Hint("Votes are about models that draw: choose a caption or a seed above.")
     found = (
-        offered(shelf, kind) if everything else [e for e in offered(shelf, kind) if e.name in (names or [])]
+        offered(shelf, kind)
+        if everything
+        else [e for e in offered(shelf, kind) if isinstance(names, list) and e.name in names]
     )
     least = 1 if QUESTIONS[question] == "real" else 2
     if len(found) < least:

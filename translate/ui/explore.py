@@ -338,7 +338,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
     )
     result.of([looking.go.click], tied(close), [model, seed, which, label], looking.said, what="Looking")
     on(
-        [model.change, here.select, seed.submit, label.input],
+        [model.input, here.select, seed.submit, label.input],
         beginning,
         [model, seed, label],
         sliders,

@@ -12,9 +12,20 @@ from starlette.middleware import Middleware
 from translate.config import UserError
 from translate.inference.catalog import HERE
 from translate.ui import (
-    api, caption, compare, enhance, erase, explore, models, playground, samples, several, train, translate,
+    api,
+    caption,
+    compare,
+    enhance,
+    erase,
+    explore,
+    models,
+    playground,
+    samples,
+    several,
+    train,
+    translate,
     wall,
-)  # fmt: skip
+)
 from translate.ui.gate import Gate
 from translate.ui.opening import Opening, Sessions
 from translate.ui.parts import THREADS, on
