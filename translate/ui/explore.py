@@ -292,13 +292,12 @@ def tab(studio: Studio, here: gr.Tab) -> None:
 
     def beginning(request: gr.Request, name, start, kind):
         if not chooser.entry(name):
-            return gr.skip()
-        return gr.update(
-            picture=turned(shelf, name, json.dumps([int(start or 0)]), kind, request.session_hash or "", True)
-        )
+            return {sliders: gr.skip()}
+        text, session = json.dumps([int(start or 0)]), request.session_hash or ""
+        return {sliders: gr.update(picture=turned(shelf, name, text, kind, session, True))}
 
     def turn(request: gr.Request, name, text, kind):
-        return gr.update(picture=turned(shelf, name, text, kind, request.session_hash or ""))
+        return {sliders: gr.update(picture=turned(shelf, name, text, kind, request.session_hash or ""))}
 
     def another(request: gr.Request, name):
         return existing(shelf, name, request.session_hash or "")

@@ -145,7 +145,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
     def once(table: Table, session: str, updates: int, anew: bool = False):
         """The picture after so many updates; one that plays shows it by itself."""
         if table.playing and not anew:
-            return gr.skip()
+            return {board: gr.skip()}
         with shelf.lanes.job(session, "playground", 1, guess=SLICE):
             if anew:
                 table.rules, table.seed = table.wanted, table.seed + 1
