@@ -47,7 +47,7 @@ def test_playground(lab):
 def test_explore(lab):
     opened(lab, "Explore")
     lab.click("#explore-go")
-    lab.locator("#explore-result img").nth(8).wait_for()
+    lab.locator("#explore-result .board img").nth(8).wait_for()
     image = lab.locator("#explore-sliders img")
     lab.wait_for_function("document.querySelector('#explore-sliders img')?.src.startsWith('data:')")
     first = image.get_attribute("src")
@@ -69,7 +69,7 @@ def test_compare(lab):
     lab.get_by_label("a seed").check()
     lab.get_by_label("noise", exact=True).wait_for()
     lab.click("#compare-go")
-    lab.locator("#compare-result img").nth(1).wait_for()
+    lab.locator("#compare-result .board img").nth(1).wait_for()
     lab.get_by_text("2 models in").wait_for()
     lab.get_by_text("Blind vote").click()
     lab.get_by_role("button", name="Two pictures").click()
