@@ -42,7 +42,7 @@ def reconstruct(
         made = pipeline.from_noise(exploring.end(pipeline, picture))
         if decodings:
             made += exploring.decodings(pipeline, picture, decodings, seed)
-        x = pipeline.squared(picture)
+        x = pipeline.square(picture)
         error = float((made[0].tensor - x).square().mean().sqrt())
         tqdm.write(f"{job.source}: off by {error:.3f} (root mean square, of values in [-1, 1])", sys.stderr)
         write(job.target, images.encode(images.row([x, *(p.tensor for p in made)])))

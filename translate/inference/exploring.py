@@ -30,7 +30,7 @@ def end(model: Sampler, given: Picture | int, tell: Tell | None = None) -> Tenso
 def sought(model: Sampler, picture: Picture, tell: Tell | None = None) -> Tensor:
     """The noise whose picture is most like this one: the best of some, then Adam on the squared error, with
     a little pull to the origin (Lipton & Tripathi 2017, arXiv 1702.04782)."""
-    target = model.squared(picture).to(model.device)
+    target = model.square(picture).to(model.device)
     z = model.noise(CANDIDATES, 0).to(model.device)
     labels = model.others(CANDIDATES, 0, noise=z)
     with model._reproducible(0), model._inference():
@@ -68,7 +68,7 @@ def decodings(model: Sampler, picture: Picture, n: int, seed: int = 0) -> list[P
     """Pictures of `n` codes drawn for one picture. Raises UserError where the model has one code for it."""
     if not hasattr(model.task, "posterior"):
         raise UserError(f"{model.name} has one code, not several, for a picture; a vae draws them")
-    x = model.squared(picture).to(model.device)
+    x = model.square(picture).to(model.device)
     with model._reproducible(seed), model._inference():
         mu, log_var = model.task.posterior(x)
         codes = mu + (0.5 * log_var).exp() * torch.randn(n, *mu.shape[1:]).to(mu)

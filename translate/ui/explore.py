@@ -131,7 +131,7 @@ def decoded(shelf: Shelf, model, source, count, seed, session="", report=None) -
         again = pipeline.from_noise(exploring.end(pipeline, picture, reporting(job)))
         several = hasattr(pipeline.task, "posterior")
         made = exploring.decodings(pipeline, picture, count, seed) if several else []
-    seen = Picture(tensor=pipeline.squared(picture))
+    seen = Picture(tensor=pipeline.square(picture))
     error = float((again[0].tensor - seen.tensor).square().mean().sqrt())
     words = ("what the model sees", "rebuilt", *["another code"] * len(made))
     note = f"Rebuilt with a root mean squared error of {error:.3f}"
