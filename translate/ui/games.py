@@ -100,18 +100,18 @@ PRESETS: dict[str, tuple[Rules, str]] = {
     ),
     "Mode collapse": (
         METZ,
-        "Eight modes, and G runs to those that D likes best just now; D learns to reject them, and all "
-        "points run on. Watch the number of modes.",
+        "Eight modes and a D ten times as slow as G: all points run to what D likes best just now, D learns "
+        "to reject it, and they run on. Give D the step size of G, 0.001: it keeps up, and the modes fill.",
     ),
     "Cured by unrolling": (
         dataclasses.replace(METZ, unroll=5),
-        "The same game, but G sees the D of five updates later, which has already answered: running together "
-        "does not pay, and the points spread over the ring.",
+        "The same slow D, but G sees it as it will be five updates later, when it has answered: running "
+        "together pays less. Slower to watch, for each turn of G computes five more of D.",
     ),
     "The Wasserstein fix": (
         Rules("ring of 8", "wasserstein", "gradient", 0.1, 5, 0, 1e-3, 1e-3, 0.0),
         "D is a critic whose slope is held near 1: it rates everywhere, so the arrows never vanish, and its "
-        "loss measures how far the points are. All eight modes are found.",
+        "loss measures how far the points are. One mode after the other is found.",
     ),
 }  # fmt: skip
 
