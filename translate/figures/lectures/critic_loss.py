@@ -1,4 +1,4 @@
-"""A critic's loss tells, in the data's own unit, how far samples are; the standard losses tell no distance.
+"""A critic's loss estimates how far samples are, as well as the critic can; the standard losses do not.
 
 Arjovsky et al. 2017 (arXiv 1701.07875), figures 3 and 4. Quality is the Wasserstein distance of 256 made
 points to 256 of the data, by the best assignment; the numbers are rank correlations over the training. As
