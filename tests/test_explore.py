@@ -127,7 +127,9 @@ def test_comparisons_and_votes(shelf, tmp_path):
     assert "evaluate --model vae" in compare.scores(shelf, "a seed", both, False)
     vote = json.loads(compare.ballot(shelf, "Which fits better?", "a seed", both, False, "", 0))
     assert sorted(vote["names"]) == both and all(p.startswith("data:image/png") for p in vote["pictures"])
-    assert "not here" in failed(lambda: compare.ballot(shelf, "Which is real?", "a seed", both, False, "", 0))
+    assert "Choose 1 model" in failed(
+        lambda: compare.ballot(shelf, "Which is real?", "a seed", 5, False, "", 0)
+    )
 
 
 def test_scores_taken_differently_are_not_mixed(shelf, models):
