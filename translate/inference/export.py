@@ -46,12 +46,13 @@ class Program(nn.Module):
         if "text" in values:
             text = values["text"] if self.frozen else self.task.embed(values["text"])
             return self.task.paint(values["noise"], text)
-        if "image" not in values or self.fixed:
+        given = next((values[name] for name in ("image", "frames") if name in values), None)
+        if given is None or self.fixed:
             return self.task(direction=self.direction, **values)
-        height, width = values["image"].shape[2:]
-        for name in ("image", "mask"):
-            if name in values:
-                values[name] = mirrored(mirrored(values[name], 2, self.task.stride), 3, self.task.stride)
+        (height, width), stride = given.shape[-2:], self.task.stride
+        for name in {"image", "mask", "frames"} & {*values}:
+            down = values[name].ndim - 2
+            values[name] = mirrored(mirrored(values[name], down, stride), down + 1, stride)
         made, grow = self.task(direction=self.direction, **values), self.task.enlarges
         return made[:, :, : grow * height, : grow * width]
 
