@@ -55,10 +55,9 @@ class Mixture(nn.Module):
         """Normal noise [B, d + 1] to codes [B, d]: the last number chooses the component, by the inverse of
         its distribution function."""
         with torch.autocast(noise.device.type, enabled=False):
-            ends = self.weights.softmax(0).cumsum(0)[:-1].contiguous()
-            k = torch.searchsorted(ends, torch.special.ndtr(noise[:, -1].float()).contiguous())
-            away = noise[:, :-1, None].float()
-            z = self.mean[k] + torch.linalg.solve_triangular(self.triangles()[k].mT, away, upper=True)[..., 0]
+            ends = self.weights.softmax(0).cumsum(0)[:-1]
+            k = (ends < torch.special.ndtr(noise[:, -1:].float())).sum(1)
+            z = self.mean[k] + back_substituted(self.triangles()[k].mT, noise[:, :-1].float())
             return z * self.deviation() + self.norm.running_mean
 
     def noise(self, z: Tensor) -> Tensor:
@@ -68,6 +67,15 @@ class Mixture(nn.Module):
         ends = self.weights.softmax(0).cumsum(0)
         middle = ends[k] - 0.5 * self.weights.softmax(0)[k]
         return torch.cat([away[torch.arange(len(z)), k], torch.special.ndtri(middle)[:, None]], 1)
+
+
+def back_substituted(upper: Tensor, b: Tensor) -> Tensor:
+    """x [B, d] of U x = b, U [B, d, d] upper triangular, in operations that ONNX has."""
+    x: list[Tensor] = []  # the last ones
+    for i in reversed(range(b.shape[1])):
+        later = (upper[:, i, i + 1 :] * torch.stack(x, 1)).sum(1) if x else 0.0
+        x.insert(0, (b[:, i] - later) / upper[:, i, i])
+    return torch.stack(x, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
