@@ -135,4 +135,4 @@ def test_the_tab_takes_zips_and_films_and_tells_how_far_it_is(shelf, tmp_path):
     with zipfile.ZipFile(batch.archive) as archive:
         assert Image.open(archive.open(names[2])).n_frames == 4
         assert images.decode(archive.read(names[0])).size == (90, 60)
-    assert any("frame 3 of 4, picture 4 of 5" in words for words in told)
+    assert any("picture 4 of 5, frame 3 of 4" in words for words in told)

@@ -33,8 +33,9 @@ def test_the_red_bird_is_redder(page):
         page.click("#caption-go")
         chip = "crown: red" if caption == LECTURE else "belly: white"
         page.get_by_text(chip).wait_for()
-        shown = page.locator("#caption-gallery .thumbnail-item img")
-        addresses = [shown.nth(i).get_attribute("src") for i in range(shown.count())]
+        page.locator("#caption-result").get_by_text(caption).wait_for()
+        shown = page.locator("#caption-result .board img")
+        addresses = [shown.nth(i).evaluate("picture => picture.src") for i in range(shown.count())]
         files = [page.request.get(address).body() for address in addresses]
         return [np.asarray(Image.open(io.BytesIO(file)).convert("RGB"), int) for file in files]
 
@@ -42,8 +43,9 @@ def test_the_red_bird_is_redder(page):
         r, g, b = np.moveaxis(np.stack(pictures), 3, 0)
         return ((r > 1.5 * g) & (r > 1.5 * b) & (r > 90)).mean()
 
-    page.get_by_role("tab", name="Caption").click()
+    page.get_by_role("tab", name="From words").click()
     page.locator("#caption-description").get_by_text("bird").first.wait_for()
+    page.locator("#caption-panel").get_by_role("button", name="Options").click()
     page.get_by_label("Keep the seed").check()
     red, cream = drawn(LECTURE), drawn(CREAM)
     assert len(red) == len(cream) == 4 and red[0].shape == (128, 128, 3)

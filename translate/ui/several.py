@@ -66,9 +66,9 @@ def translate_all(
 
         def tell(share: float | None, words: str) -> None:
             done, spent = (number + (share or 0)) / whole, time.perf_counter() - start
-            left = f", about {duration(spent * (1 - done) / done)} left" if done and spent > 3 else ""
+            left = f"about {duration(spent * (1 - done) / done)} left" if done and spent > 3 else ""
             if report:
-                report(done, f"{words}picture {number + 1} of {whole}{left}")
+                report(done, ", ".join(filter(None, [f"picture {number + 1} of {whole}", words, left])))
 
         return tell
 
@@ -149,7 +149,7 @@ class Work:
             return result
 
         def tell(done: int, of: int) -> None:
-            self.tell(done / of, f"frame {done} of {of}, ")
+            self.tell(done / of, f"frame {done} of {of}")
 
         data, suffix = clip.translated(self.pipeline.task, one, tell)
         return data, shown[0], suffix
