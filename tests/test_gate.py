@@ -217,6 +217,29 @@ VALUES = st.recursive(
 )
 
 
+def test_the_gate_knows_every_control_and_takes_what_it_shows(built):
+    """A tab whose control was of no known kind refused all its own requests."""
+    from translate.ui import values
+
+    kinds = values.TEXT + values.NUMBER + values.SWITCH + values.CHOICE + values.SEVERAL
+    kinds += values.FILES + values.NUMBERED + (gr.State,)
+    for block in {block for fn in built.fns.values() for block in fn.inputs}:
+        assert isinstance(block, kinds), f"{type(block).__name__} {block.elem_id}"
+        if isinstance(block, values.FILES + values.NUMBERED) or callable(getattr(block, "value", None)):
+            continue
+        values.fit(block, getattr(block, "value", None), built.owners)
+
+
+def test_several_choices_are_a_list(built):
+    from translate.ui.values import Refused, fit
+
+    several = next(b for b in built.blocks.values() if isinstance(b, gr.CheckboxGroup))
+    assert fit(several, ["sketch", "both-ways"], built.owners) == ["sketch", "both-ways"]
+    for value in ("sketch", [[1]], [None], {"a": 1}, ["x"] * 10_000):
+        with pytest.raises(Refused):
+            fit(several, value, built.owners)
+
+
 def test_a_choice_of_one_is_no_list(built):
     from translate.ui.values import Refused, fit
 

@@ -31,6 +31,7 @@ TEXT = (components.Textbox, components.HTML, components.Markdown)
 NUMBER = (components.Number, components.Slider)
 SWITCH = (components.Checkbox,)
 CHOICE = (components.Radio, components.Dropdown)
+SEVERAL = (components.CheckboxGroup,)  # of its choices
 FILES = (components.Image, components.File, components.ImageSlider, components.Gallery)
 FILES += (components.DownloadButton,)
 NUMBERED = (components.Dataset,)
@@ -142,10 +143,12 @@ def fit(block, value, owners: Owners):
         good = is_number(value)
     elif isinstance(block, SWITCH):
         good = isinstance(value, bool)
-    elif isinstance(block, CHOICE):
-        listed = isinstance(value, list) and len(value) <= MOST_FILES and getattr(block, "multiselect", False)
-        several = value if listed else [value]
-        good = all(isinstance(v, str) and len(v) <= LONGEST_TEXT or is_number(v) for v in several)
+    elif isinstance(block, CHOICE + SEVERAL):
+        several = isinstance(block, SEVERAL) or getattr(block, "multiselect", False)
+        if not several:
+            good = is_choice(value)
+        elif isinstance(value, list) and len(value) <= MOST_FILES:
+            good = all(map(is_choice, value))
     elif isinstance(block, NUMBERED):
         good = (
             isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(block.samples or ())
@@ -153,6 +156,10 @@ def fit(block, value, owners: Owners):
     if not good:
         raise Refused(UNFIT)
     return value
+
+
+def is_choice(value) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_TEXT or is_number(value)
 
 
 def is_number(value) -> bool:
