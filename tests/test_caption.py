@@ -97,6 +97,14 @@ def test_what_a_model_leaves_to_chance_is_said(shelf):
     assert "pointed" not in shown and "beak shape: left to chance by this model" in shown
 
 
+def test_a_title_tells_the_beginning_of_a_long_caption(shelf):
+    from translate.ui.caption import draw
+
+    assert draw(shelf, "birds", "a red bird", 1, 0).title.endswith(": “a red bird”")
+    title = draw(shelf, "birds", "a red bird " * 900, 1, 0).title
+    assert "“a red bird a red bird" in title and title.endswith("…”") and len(title) < 160
+
+
 def test_two_captions_are_mixed_and_a_picture_is_varied(shelf):
     from translate.ui.caption import blend, colours, draw, recoloured, variations
 

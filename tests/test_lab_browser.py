@@ -1,4 +1,4 @@
-"""Tabs Explore and Playground in a real browser, at 1280 and at 390 px."""
+"""Tabs Explore, Playground and Compare in a real browser, at 1280 and at 390 px."""
 
 # ruff: noqa: F811  fixtures come from the other files
 
@@ -61,4 +61,22 @@ def test_explore(lab):
     lab.get_by_text("Arithmetic", exact=True).click()
     lab.click("#explore-sum-go")
     lab.get_by_text("First the answer, then the three means").wait_for()
+    fits(lab)
+
+
+def test_compare(lab):
+    opened(lab, "Compare")
+    lab.get_by_label("a seed").check()
+    lab.locator("#compare-seed input").wait_for()
+    lab.click("#compare-go")
+    lab.locator("#compare-result .board img").nth(1).wait_for()
+    lab.get_by_text("2 models in").wait_for()
+    lab.get_by_text("Blind vote").click()
+    lab.get_by_role("button", name="Two pictures").click()
+    lab.get_by_label("Choose picture 1").click()
+    lab.get_by_text("You chose").wait_for()
+    assert "1 of 1" in lab.locator("#compare-vote table").inner_text()
+    with lab.expect_download() as download:
+        lab.get_by_text("Export votes (CSV)").click()
+    assert download.value.suggested_filename == "votes.csv"
     fits(lab)

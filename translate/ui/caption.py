@@ -48,6 +48,11 @@ class Film:
     note: str
 
 
+def quoted(caption: str, most: int = 100) -> str:
+    """In quotation marks, as much of it as a title has room for."""
+    return f"“{caption}”" if len(caption) <= most else f"“{caption[:most].rstrip()}…”"
+
+
 def draw(
     shelf: Shelf,
     model: str | None,
@@ -70,7 +75,7 @@ def draw(
     note += f". Note: {reading.note}." if reading.note else ""
     words = (caption,) * count
     stem = f"{model}-seed-{seed}"
-    return Made(tuple(pictures), note, stem, f"{title(shelf.entry(model))}: “{caption}”", said=words)
+    return Made(tuple(pictures), note, stem, f"{title(shelf.entry(model))}: {quoted(caption)}", said=words)
 
 
 def blend(
@@ -92,7 +97,7 @@ def blend(
         start = time.perf_counter()
         pictures = pipeline.mixed(both, share, count, seed=seed, truncation=truncation or 0.0)
         seconds = time.perf_counter() - start
-    words = f"{title(shelf.entry(model))}: {1 - share:.0%} “{both[0]}”, {share:.0%} “{both[1]}”"
+    words = f"{title(shelf.entry(model))}: {1 - share:.0%} {quoted(both[0])}, {share:.0%} {quoted(both[1])}"
     note = f"{plural(count)} in {told(seconds)}, seed {seed}"
     return Made(tuple(pictures), note, f"{model}-mixed-{seed}", words)
 
@@ -116,7 +121,7 @@ def variations(
         options = dict(seed=seed, truncation=truncation or 0.0, again=again)
         pictures = pipeline.varied(caption, number - 1, VARIED, **options)
         seconds = time.perf_counter() - start
-    words = f"{title(shelf.entry(model))}: variations of picture {number} of “{caption}”"
+    words = f"{title(shelf.entry(model))}: variations of picture {number} of {quoted(caption)}"
     note = f"the picture itself, then {VARIED - 1} like it, in {told(seconds)}, seed {seed}"
     return Made(tuple(pictures), note, f"{model}-variations-{seed}", words)
 

@@ -237,7 +237,9 @@ def tab(studio: Studio, here: gr.Tab) -> None:
     def asked(request: gr.Request, *values):
         return ballot(shelf, *values, session=request.session_hash or "")
 
-    on([here.select, kind.input], listed, kind, [names, source, caption, seed], runner.said)
+    # The last: a choice made while the tab is still being listed counts.
+    shown = [names, source, caption, seed]
+    on([here.select, kind.input], listed, kind, shown, runner.said, trigger_mode="always_last")
     chosen_ones = [kind, names, everything]
     result.of(
         [runner.go.click, caption.submit],

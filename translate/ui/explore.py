@@ -342,6 +342,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
         [model, seed, label],
         sliders,
         turned_said,
+        trigger_mode="always_last",
     )
     on(sliders.input, turn, [model, sliders, label], sliders, turned_said, trigger_mode="always_last")
     on(calm.click, another, model, calm, turned_said)

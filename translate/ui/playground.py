@@ -187,4 +187,4 @@ def tab(studio: Studio, here: gr.Tab) -> None:
     on(step.click, stepped, all_of, board, said)
     on(reset.click, reset_, all_of, board, said)
     changes = [c.release if isinstance(c, gr.Slider) else c.input for c in controls]
-    on([*changes, view.input, here.select], looked, all_of, board, said)
+    on([*changes, view.input, here.select], looked, all_of, board, said, trigger_mode="always_last")
