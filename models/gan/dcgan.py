@@ -9,6 +9,7 @@ normal, not uniform.
 
 from dataclasses import dataclass
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.options import Images
@@ -18,6 +19,21 @@ from models.common.normalise import compared, norm
 from models.gan import gan
 from translate.config import GameNorm
 from translate.task import UserError
+
+
+class Project(nn.ConvTranspose2d):
+    """Of vectors [B, d, 1, 1]: the same as one matrix product, which a CPU does ten times as fast."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias.repeat_interleave(self.weight[0, 0].numel())
+        return F.linear(x.flatten(1), self.weight.flatten(1).T, bias).unflatten(1, self.weight.shape[1:])
+
+
+class Whole(nn.Conv2d):
+    """A convolution as large as its maps [B, C, least, least], to [B, outputs, 1, 1]: one matrix product."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.flatten(1), self.weight.flatten(1), self.bias)[:, :, None, None]
 
 
 class Generator(nn.Module):
@@ -34,7 +50,7 @@ class Generator(nn.Module):
         least, doublings = halved(size)
         widths = [channels * 2 ** (doublings - 1 - i) for i in range(doublings)]
         bias = kind in ("none", "spectral")  # a norm cancels the bias before it
-        project = nn.ConvTranspose2d(d, widths[0], least, bias=bias)
+        project = Project(d, widths[0], least, bias=bias)
         layers = [project, norm(kind, widths[0], references), nn.ReLU(True)]
         for wide, narrow in zip(widths, widths[1:], strict=False):
             layers += [
@@ -73,7 +89,7 @@ class Discriminator(nn.Sequential):
             ]
         last = channels * 2 ** (halvings - 1)
         if minibatch == "none":
-            super().__init__(*layers, nn.Conv2d(last, outputs, least, bias=offset))
+            super().__init__(*layers, Whole(last, outputs, least, bias=offset))
         else:
             layer, features = compared(minibatch, last * least**2)
             head = nn.Linear(features, outputs, bias=offset)
