@@ -47,7 +47,8 @@ def trained(name: str, row: str, settings: Settings):
     task_class = find("infogan" if row == "infogan" else "cgan")
     steps = settings.infogan_steps if row == "infogan" else settings.steps
     folder = settings.runs / f"{name}-{row}-{steps}-{settings.channels}-{settings.seed}"
-    own = {} if row == "infogan" else dict(condition=row, batch_size=settings.batch_size)
+    own = dict(condition=row, batch_size=settings.batch_size, lr_schedule="linear")
+    own = {} if row == "infogan" else own
     config = task_class.Config(
         data=str(settings.folder / place), output=folder, steps=steps, size=size, resize="resize", flip=False,
         channels=settings.channels, seed=settings.seed, mixed_precision="no", workers=1, doctor=False,
