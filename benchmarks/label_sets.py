@@ -24,7 +24,7 @@ class Settings:
     steps: int = 3000
     size: int = 64
     channels: int = 32
-    adversarial: float = 0.01  # weight of fooling D, in the rows that have one
+    adversarial: float = 0.02  # weight of fooling D, in the rows that have one
     runs: Path = HERE / "runs" / "label-sets"
     page: Path = HERE / "docs" / "labels.md"  # the table is written here
 

@@ -96,7 +96,11 @@ class Recorded:
         self.losses = {}
 
     def __call__(self, name, loss):
-        self.losses[name] = loss.detach()
+        self.losses[name], self.newest = loss.detach(), loss
+
+    def gradient(self, parameter):
+        """Of the newest loss."""
+        return torch.autograd.grad(self.newest, parameter, retain_graph=True)[0]
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])
@@ -104,12 +108,14 @@ def test_step_is_what_is_printed(weight):
     """The losses pair by pair; the second and third set are alike, so neither is a mismatch of the other."""
     torch.manual_seed(0)
     task = MultiLabel(dataclasses.replace(MultiLabel.tiny(), adversarial=weight), INFO)
+    task.G.layers[-1].bias.data[:] = torch.tensor([0.5, -0.5, 0.5])
     x = torch.rand(3, 1, 16, 16)
     s = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
     with torch.no_grad():
         logits = task.G(x)
         told = logits.sigmoid()
         named = F.binary_cross_entropy_with_logits(logits, s).item()
+        told = (told > 0.5).float()  # the sets as decided
         wrong = [s[2], s[0], told[2]]
         D = fool = 0.0
         for i in range(3):
@@ -125,6 +131,22 @@ def test_step_is_what_is_printed(weight):
     )
     if weight:
         assert update.losses["D"].item() == pytest.approx(D, rel=1e-4)
+
+
+def test_the_game_begins_later_and_its_gradient_goes_straight_through():
+    torch.manual_seed(0)
+    task = MultiLabel(dataclasses.replace(MultiLabel.tiny(), steps=10, alone=0.3, adversarial=1.0), INFO)
+    batch, update = {"image": torch.rand(3, 1, 16, 16), "set": torch.eye(3)}, Recorded()
+    assert set(task.step(batch, 2, update)) == {"F1", "cross-entropy"}
+    logs = task.step(batch, 3, update)
+    told = task.G(batch["image"]).sigmoid()
+    sets = (told > 0.5).float().requires_grad_()
+    F.softplus(-task.D(batch["image"], sets)).mean().backward()
+    wanted = torch.autograd.grad(told, task.G.layers[-1].bias, sets.grad, retain_graph=True)[0]
+    named = F.binary_cross_entropy(told, batch["set"])
+    wanted += torch.autograd.grad(named, task.G.layers[-1].bias)[0]
+    torch.testing.assert_close(update.gradient(task.G.layers[-1].bias), wanted)
+    assert logs["fool"] > 0
 
 
 def test_learns_and_names_from_the_command_line(learn, tmp_path, monkeypatch, capsys):

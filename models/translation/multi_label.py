@@ -3,12 +3,16 @@
 A classifier is a conditional generator: G(x) ∈ [0, 1]^L is the set of labels of picture x, and D(x, s) asks
 whether a set goes with a picture and its labels with each other.
 
-    min_D  E ℓ_real(D(x, s)) + ½ E ℓ_fake(D(x, G(x))) + ½ E ℓ_fake(D(x, s'))       s' of another picture
-    min_G  E BCE(G(x), s) + λ E ℓ_fool(D(x, G(x)))
+    ŝ = [G(x) > ½],  ∂ŝ/∂G = 1                                              (straight through)
+    min_D  E ℓ_real(D(x, s)) + ½ E ℓ_fake(D(x, ŝ)) + ½ E ℓ_fake(D(x, s'))          s' of another picture
+    min_G  E BCE(G(x), s) + λ E ℓ_fool(D(x, ŝ))
 
-BCE alone, λ = 0, takes each label for itself; D sees which labels come together. The mismatched s' is Reed et
-al.'s (2016, arXiv 1605.05396, algorithm 1). Deviation: small networks for small pictures, which begin with no
-knowledge of ImageNet.
+BCE alone, λ = 0, takes each label for itself, and tells none where each of several is unlikely; D sees which
+labels come together, and that no set is empty. The mismatched s' is Reed et al.'s (2016, arXiv 1605.05396,
+algorithm 1). Deviations: D judges the decided set ŝ, with the straight-through gradient (Bengio et al. 2013,
+arXiv 1308.3432), for of probabilities it learns that true sets hold ones and zeros and G learns to be sure,
+right or wrong (docs/labels.md); the game begins when G knows something; small networks for small pictures,
+which begin with no knowledge of ImageNet.
 """
 
 from dataclasses import dataclass
@@ -47,9 +51,16 @@ class Discriminator(nn.Module):
             nn.LeakyReLU(0.2), nn.Linear(2 * c.hidden, c.hidden), nn.LeakyReLU(0.2), nn.Linear(c.hidden, 1)
         )
 
-    def forward(self, x: Tensor, s: Tensor) -> Tensor:
-        seen, told = self.picture(x).flatten(1), self.set(s)
+    def look(self, x: Tensor) -> Tensor:
+        """Pictures to their features [B, hidden]."""
+        return self.picture(x).flatten(1)
+
+    def judge(self, seen: Tensor, s: Tensor) -> Tensor:
+        told = self.set(s)
         return self.head(torch.cat([seen * told, told], 1))[:, 0]
+
+    def forward(self, x: Tensor, s: Tensor) -> Tensor:
+        return self.judge(self.look(x), s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +70,8 @@ class Config(Sets, GameConfig):
     size: int = 64  # 4, 5, 6 or 7 times a power of two
     channels: int = 32  # width beside the picture
     hidden: int = 128  # of D's layers
-    adversarial: float = 0.01  # λ, weight of fooling D; 0.1 does harm (docs/labels.md); 0: no D
+    adversarial: float = 0.02  # λ, weight of fooling D; 0: no D
+    alone: float = 0.3  # share of the updates by cross-entropy alone, before the game
     learning_rate: float = 1e-3
     batch_size: int = 64
     ema: float = 0.99  # of G
@@ -87,19 +99,20 @@ class MultiLabel(Task):
         told = logits.sigmoid()
         logs = {"F1": micro_f1(told.detach() > 0.5, s > 0.5)}
         loss_G = named = F.binary_cross_entropy_with_logits(logits, s)
-        if c.adversarial:
+        if c.adversarial and t >= c.alone * c.steps:
+            decided = (told > 0.5).float() + told - told.detach()
             wrong = s.roll(1, 0)  # another picture's; alike sets by chance are no mismatch
             other = (wrong != s).any(1, keepdim=True)
-            wrong = torch.where(other, wrong, told.detach())
-            real = self.D(x, s)
-            fake = torch.cat([self.D(x, told.detach()), self.D(x, wrong)])
-            loss_D = self.objective.discriminate(real.repeat(2), fake)
+            wrong = torch.where(other, wrong, decided.detach())
+            seen = self.D.look(x)
+            fake = torch.cat([self.D.judge(seen, decided.detach()), self.D.judge(seen, wrong)])
+            loss_D = self.objective.discriminate(self.D.judge(seen, s).repeat(2), fake)
 
             def D(sets: Tensor) -> Tensor:
-                return self.D(x, sets)
+                return self.D.judge(seen.detach(), sets)
 
-            update("D", loss_D + objectives.regularise(D, s, told, t, c))
-            fool = self.objective.fool(D, told, s)
+            update("D", loss_D + objectives.regularise(D, s, decided, t, c))
+            fool = self.objective.fool(D, decided, s)
             loss_G = loss_G + c.adversarial * fool
             logs |= {"D": loss_D.detach(), "fool": fool.detach()}
         update("G", loss_G)
@@ -117,7 +130,7 @@ class MultiLabel(Task):
 
     @classmethod
     def tiny(cls) -> Config:
-        tiny = dict(size=16, channels=2, hidden=4, batch_size=4, steps=2, ema=0.0)
+        tiny = dict(size=16, channels=2, hidden=4, batch_size=4, steps=2, ema=0.0, alone=0.0)
         return cls.Config(**tiny, mixed_precision="no")
 
 
