@@ -30,11 +30,12 @@ from translate.vitals import (
     Vitals,
     correlation,
     depends,
-    grid_power,
+    grid_over,
     hidden,
     mean,
     moment_distance,
     moved,
+    reading,
     remembered,
     samples,
     small,
@@ -180,6 +181,8 @@ class Doctor(Observer):
                 found |= self.copies(made, target)
                 if len(task.takes) > 1:
                     found |= depends(task, values, made)
+            if "text" in task.takes:
+                found |= reading(task, values["text"], target, made)
             if self.separate and self.ear is not None and self.ear.D is not None:
                 found |= self.gap(target, task)
         return {name: value for name, value in found.items() if math.isfinite(value)}
@@ -191,7 +194,7 @@ class Doctor(Observer):
         return {
             "spread over the data's": spread(made) / max(spread(real), 1e-3),
             "shift of a mean colour": float(means),
-            "power of period two over the data's": grid_power(made) / max(grid_power(real), 1e-3),
+            "power of period two over the data's": grid_over(made, real),
         }
 
     def copies(self, made: Tensor, real: Tensor) -> Evidence:

@@ -72,10 +72,10 @@ def vanishing(v: Vitals, history: list[Vitals]) -> Evidence | None:
 
 
 def oscillating(v: Vitals, history: list[Vitals]) -> Evidence | None:
-    """D's loss goes up and down by a factor of e and more, at least every eighth check."""
-    losses = [h.loss_D for h in [*history, v] if h.loss_D]
-    turns = turning([math.log(loss) for loss in losses], 1.0)
-    return {"turns": turns, "checks": len(losses)} if turns >= 6 and turns > len(losses) / 8 else None
+    """How often D is right swings by a fifth and more, at least every eighth check."""
+    ranks = [h.rank for h in [*history, v] if h.rank is not None]
+    turns = turning(ranks, 0.2)
+    return {"turns": turns, "checks": len(ranks)} if turns >= 5 and turns > len(ranks) / 8 else None
 
 
 def turning(values: list[float], least: float) -> int:
@@ -95,12 +95,12 @@ def earlier(name: str, history: list[Vitals]) -> list[float]:
 
 
 def collapsed(v: Vitals, history: list[Vitals]) -> Evidence | None:
-    """Samples alike, and more so than before: a G that has hardly begun is no collapse."""
+    """Samples alike, and not on their way apart: a G that has hardly begun is no collapse."""
     name = "spread over the data's"
-    ratio = v.samples.get(name)
-    if ratio is None or ratio >= 0.25:
+    ratio, before = v.samples.get(name), earlier(name, history)
+    if ratio is None or not before or ratio >= 0.25 or ratio > 1.1 * before[-1]:
         return None
-    fallen = ratio < 0.5 * max(earlier(name, history), default=0.0)
+    fallen = ratio < 0.5 * max(before)
     return {name: ratio} if fallen or ratio < 0.02 or v.t >= LATE else None
 
 
@@ -108,7 +108,20 @@ def shifted(v: Vitals, history: list[Vitals]) -> Evidence | None:
     """Colours off, and not on their way back."""
     name = "shift of a mean colour"
     shift, before = v.samples.get(name, 0.0), earlier(name, history)
-    return {name: shift} if shift > 0.5 and before and shift > 0.9 * before[-1] else None
+    return {name: shift} if shift > 0.5 and before and shift > 0.99 * before[-1] else None
+
+
+def unread(v: Vitals, history: list[Vitals]) -> Evidence | None:
+    """Captions change nothing, or hardly anything where both networks have had the time to learn to read."""
+    found = {
+        name: v.samples[name]
+        for name, never, late in (
+            ("change by the caption over that by the noise", 1e-3, 0.05),
+            ("D's answer to the caption over that to the picture", 1e-6, 0.01),
+        )
+        if abs(v.samples.get(name, math.inf)) < (late if v.t >= LATE else never)
+    }
+    return found or None
 
 
 def below(name: str, limit: float) -> Callable[[Vitals, list[Vitals]], Evidence | None]:
@@ -117,6 +130,16 @@ def below(name: str, limit: float) -> Callable[[Vitals, list[Vitals]], Evidence 
 
 def above(name: str, limit: float) -> Callable[[Vitals, list[Vitals]], Evidence | None]:
     return lambda v, history: {name: v.samples[name]} if v.samples.get(name, -math.inf) > limit else None
+
+
+def lasting(name: str, limit: float) -> Callable[[Vitals, list[Vitals]], Evidence | None]:
+    """Above the limit, and not on its way down."""
+
+    def seen(v: Vitals, history: list[Vitals]) -> Evidence | None:
+        value, before = v.samples.get(name, -math.inf), earlier(name, history)
+        return {name: value} if value > limit and before and value > 0.7 * before[-1] else None
+
+    return seen
 
 
 def wrong_range(v: Vitals, history: list[Vitals]) -> Evidence | None:
@@ -129,12 +152,18 @@ def wrong_range(v: Vitals, history: list[Vitals]) -> Evidence | None:
 
 
 def rate_high(v: Vitals, history: list[Vitals]) -> Evidence | None:
-    worst = max(v.moved.items(), key=lambda item: item[1], default=("", 0.0))
-    return {f"share of {worst[0]}'s weights moved by an update": worst[1]} if worst[1] > 0.02 else None
+    """Large steps after still larger ones: weights that such steps have made grow move less."""
+    name, worst = max(v.moved.items(), key=lambda item: item[1], default=("", 0.0))
+    most = max((h.moved.get(name, 0.0) for h in [*history, v]), default=0.0)
+    if worst <= 0.02 or most <= 0.1:
+        return None
+    return {f"share of {name}'s weights moved by an update": worst, "at most": most}
 
 
 def rate_low(v: Vitals, history: list[Vitals]) -> Evidence | None:
-    least = min(v.moved.items(), key=lambda item: item[1], default=("", 1.0))
+    """A network that does not move at all while others do has its turn at another time."""
+    learns = {name: share for name, share in v.moved.items() if share > 0} or v.moved
+    least = min(learns.items(), key=lambda item: item[1], default=("", 1.0))
     return {f"share of {least[0]}'s weights moved by an update": least[1]} if least[1] < 1e-6 else None
 
 
@@ -145,9 +174,16 @@ def inverted(v: Vitals, history: list[Vitals]) -> Evidence | None:
     return {"correlation with the input": found}
 
 
+def divergence(v: Vitals) -> float | None:
+    return next((value for name, value in v.logs.items() if name.lower() in ("kl", "divergence")), None)
+
+
 def posterior_collapsed(v: Vitals, history: list[Vitals]) -> Evidence | None:
-    divergence = next((value for name, value in v.logs.items() if name.lower() in ("kl", "divergence")), None)
-    return {"KL in nats": divergence} if divergence is not None and divergence < 0.5 else None
+    """KL is small in the beginning, too, but it rises then."""
+    now, before = divergence(v), [d for h in history[-3:] if (d := divergence(h)) is not None]
+    if now is None or now >= 0.5 or len(before) < 3:
+        return None
+    return {"KL in nats": now, "three checks ago": before[0]} if now < 1.2 * before[0] else None
 
 
 SIGNS = (
@@ -187,8 +223,8 @@ SIGNS = (
         "a lower weight of the pixel loss (--lambda-L1), --batch-size 32", 2,
     ),
     Sign(
-        "text-ignored", below("change by the caption over that by the noise", 0.05),
-        "another caption hardly changes the picture: D judges pictures without reading",
+        "text-ignored", unread,
+        "another caption hardly changes the picture or D's answer: they do not read",
         "pairs of pictures and wrong captions for D (--task gan_cls or df_gan), --lambda-text 5", 2,
     ),
     Sign(
@@ -234,7 +270,7 @@ SIGNS = (
         "colours are, on the whole, not the target's", "--identity 0.5, --norm none, longer training", 2,
     ),
     Sign(
-        "checkerboard", above("power of period two over the data's", 40.0),
+        "checkerboard", lasting("power of period two over the data's", 8.0),
         "made pictures carry a grid of two pixels", "--upsample resize", 2,
     ),
     Sign(

@@ -51,8 +51,8 @@ class Ear:
         self.real: Tensor | None = None
         self.D: Any = None
 
-    def discriminate(self, real: Tensor, fake: Tensor) -> Tensor:
-        loss = self.game.discriminate(real, fake)
+    def discriminate(self, real: Tensor, fake: Tensor, *target: Tensor) -> Tensor:
+        loss = self.game.discriminate(real, fake, *target)
         a, b = (x.detach().float().reshape(len(x), -1).mean(1) for x in (real, fake))
         above = (a[:, None] > b[None]).float() + 0.5 * (a[:, None] == b[None]).float()
         self.ranks.append(above.mean())
@@ -167,6 +167,25 @@ def hidden(task: Task, source: Tensor, made: Tensor) -> Evidence:
     return {"cycle error with noise over without": noisy / max(plain, 1e-3)}
 
 
+def reading(task: Task, captions: list[str], real: Tensor, made: Tensor) -> Evidence:
+    """How far D's answer falls from a real picture to a wrong caption, over how far to a made picture."""
+    D = next((net for name in ("D", "D_2", "D_1") if (net := getattr(task, name, None)) is not None), None)
+    if not hasattr(D, "match") or real.shape != made.shape:
+        return {}
+    sentences = task.sentences(captions)
+    seen, other = D(real), sentences.roll(1, 0)
+    match, mismatch, drawn = (
+        float(D.match(*pair).float().mean())
+        for pair in ((seen, sentences), (seen, other), (D(made), sentences))
+    )
+    width = match - drawn
+    return (
+        {"D's answer to the caption over that to the picture": (match - mismatch) / width}
+        if width > 0.2
+        else {}
+    )
+
+
 def depends(task: Task, values: dict[str, Any], made: Tensor) -> Evidence:
     """How far pictures move with the noise alone and with everything else alone."""
     rolled = {k: v[1:] + v[:1] if isinstance(v, list) else v.roll(1, 0) for k, v in values.items()}
@@ -201,14 +220,27 @@ def moment_distance(made: Tensor, real: Tensor) -> float:
     return float(apart / b.std(0).square().sum().clamp(min=1e-4))
 
 
-def grid_power(x: Tensor) -> float:
-    """Share of the spectrum's power in the lines of period 2 (Odena et al. 2016: transposed convolutions draw
-    a checkerboard there)."""
+def grid_power(x: Tensor) -> tuple[float, float]:
+    """Mean power of the spectrum's lines of period 2, and of all of it: of the luma, a pixel.
+
+    Transposed convolutions draw a checkerboard there (Odena et al. 2016).
+    """
     luma = x.detach().float().mean(1)
     height, width = (side // 2 * 2 for side in luma.shape[-2:])
-    spectrum = torch.fft.fft2(luma[..., :height, :width] - luma.mean((1, 2), keepdim=True)).abs().square()
-    lines = spectrum[:, height // 2].sum() + spectrum[:, :, width // 2].sum()
-    return float(lines / spectrum.sum().clamp(min=1e-12))
+    spectrum = torch.fft.fft2(
+        luma[..., :height, :width] - luma[..., :height, :width].mean((1, 2), keepdim=True)
+    )
+    power = spectrum.abs().square() / (height * width) ** 2  # sums to the variance
+    lines = (
+        power[:, height // 2].sum() + power[:, :, width // 2].sum() - power[:, height // 2, width // 2].sum()
+    )
+    return float(lines / len(luma)), float(power.sum() / len(luma))
+
+
+def grid_over(made: Tensor, real: Tensor) -> float:
+    """The grid's power in made pictures over that in real ones, or over a thousandth of all of theirs."""
+    lines, whole = grid_power(real)
+    return grid_power(made)[0] / max(lines, 1e-3 * whole, 1e-6)
 
 
 def correlation(a: Tensor, b: Tensor) -> float:
