@@ -131,6 +131,7 @@ def test_an_untrained_translator_is_scored_on_each_input_once(judge, tmp_path):
         ("dcgan", "psnr", "psnr needs pictures that it should have made: paired or lowres data"),
         ("cyclegan", "path-length", "path-length needs a model that draws from noise"),
         ("dcgan", "r-precision", "r-precision needs a model of captions"),
+        ("pix2pix", "segmentation", "segmentation needs label maps as truths"),
         ("gan_cls", "r-precision", "r-precision needs a judge"),
         ("gan_cls", "caption-fidelity", "caption-fidelity needs a reader"),
     ],

@@ -7,6 +7,7 @@ import torch
 
 from translate import metrics
 from translate.config import UserError
+from translate.metrics import pairwise
 from translate.metrics import reader as readers
 
 
@@ -47,6 +48,20 @@ def test_blur_is_less_sharp_and_noise_sharper_than_the_truth():
     assert metrics.sharpness([blurred], [truth]).value < 0.2
     assert metrics.sharpness([truth], [truth]).value == pytest.approx(1)
     assert metrics.sharpness([truth], [blurred]).value > 5
+
+
+def test_label_maps_by_hand():
+    """Three classes; of eight pixels two are wrong, one of them of the rarest class."""
+    red, green, blue = torch.eye(3).mul(255).byte()
+    truths = torch.stack([red, red, red, red, green, green, blue, blue]).T.reshape(1, 3, 2, 4)
+    made = torch.stack([red, red, red, green, green, green, blue, red]).T.reshape(1, 3, 2, 4)
+    made = (made.int() + 20).clamp(0, 255).byte()  # not quite these colours
+    pixels, each, union = pairwise.segmentation(made, truths)
+    assert pixels.value == 6 / 8 and each.value == pytest.approx((3 / 4 + 1 + 1 / 2) / 3)
+    assert union.value == pytest.approx((3 / 5 + 2 / 3 + 1 / 2) / 3) and "3 classes" in union.protocol
+    assert [score.value for score in pairwise.segmentation(truths, truths)] == [1, 1, 1]
+    with pytest.raises(UserError, match="label maps as truths, 2 to 32 colours in all; these have 64"):
+        pairwise.segmentation(made, torch.arange(192).view(1, 3, 8, 8).byte())
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def evaluate(
         model: names, folders or Hub ids; several are compared in one table
         data: what to score them on; default the data each was trained on
         metrics: fid,kid,mind,is,precision-recall,density-coverage,psnr,ssim,ms-ssim,lpips,perceptual,
-            diversity,memorisation,path-length,disentanglement,caption-fidelity,r-precision;
+            segmentation,diversity,memorisation,path-length,disentanglement,caption-fidelity,r-precision;
             default what suits the model
         features: the network that judges: efficientnet-lite2, efficientnet-lite0, mobilenet-v2,
             inception[:FILE], torchvision:NAME, timm:NAME, clip:ID, or one trained here (lenet-mnist, ...)

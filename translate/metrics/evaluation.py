@@ -124,6 +124,11 @@ def perceptual(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
     return {f"perceptual[{j.net.name}]": pairwise.perceptual(pictures, e.truths, j.net)}
 
 
+def segmentation(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
+    names = "pixel accuracy", "class accuracy", "mean IoU"
+    return dict(zip(names, pairwise.segmentation(pictures, e.truths), strict=True))
+
+
 def diversity(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
     """Of pictures of one input where there are any (by several noises), else of all."""
     if e.alike is not None and pictures is e.made:
@@ -227,6 +232,7 @@ METRICS: dict[str, Metric] = {
     "ms-ssim": Metric(multi_scale, "higher", ("truths",), judged=False, floor=False),
     "lpips": Metric(lpips, "lower", ("truths",), judged=False, floor=False, usual=False),
     "perceptual": Metric(perceptual, "lower", ("truths",), floor=False, ours=True, usual=False),
+    "segmentation": Metric(segmentation, "higher", ("truths",), judged=False, floor=False, usual=False),
     "diversity": Metric(diversity, "", ("noise",), judged=False, ours=True),
     "memorisation": Metric(memorisation, "lower", ("noise",), ours=True, trivial=False),
     "path-length": Metric(path_length, "lower", ("noise",), ours=True, floor=False, trivial=False),

@@ -64,3 +64,55 @@ def perceptual(pictures: Tensor, truths: Tensor, net: FeatureNetwork) -> Score:
         found.append(torch.stack(depths).mean(0))
     protocol = f"perceptual distance, {net.title}, unit features, no learned weights"
     return Score(float(torch.cat(found).mean()), "", protocol, len(pictures))
+
+
+MOST = 32  # colours of pictures that are label maps
+
+
+def segmentation(made: Tensor, truths: Tensor) -> tuple[Score, Score, Score]:
+    """Share of pixels of the right class, its mean over classes, and mean intersection over union.
+
+    made, truths: label maps uint8 [N, 3, H, W]. The classes are the colours of the truths; a pixel made counts
+    as the nearest (Isola et al. 2017, arXiv 1611.07004, and Zhu et al. 2017, arXiv 1703.10593, tables of labels
+    from photographs). Raises UserError where the truths are no label maps.
+    """
+    from torchmetrics.classification import MulticlassConfusionMatrix
+
+    colours = torch.cat([coded(part).unique() for part in truths.split(32)]).unique()
+    if not 1 < len(colours) <= MOST:
+        raise UserError(
+            f"segmentation needs label maps as truths, 2 to {MOST} colours in all; these have "
+            f"{len(colours):,}. Use PNG files without smooth edges, or leave it out"
+        )
+    matrix = MulticlassConfusionMatrix(len(colours))
+    for ours, theirs in zip(made.split(32), truths.split(32), strict=True):
+        matrix.update(classes(ours, colours), classes(theirs, colours))
+    counts = matrix.compute().double()  # [true, made]
+    right, true, drawn = counts.diagonal(), counts.sum(1), counts.sum(0)
+    protocol = f"label maps of {len(colours)} classes, nearest colours, {len(made)} pictures"
+    return (
+        Score(float(right.sum() / counts.sum()), "", f"share of right pixels, {protocol}", len(made)),
+        Score(
+            float((right / true).mean()),
+            "",
+            f"share of right pixels, mean over classes, {protocol}",
+            len(made),
+        ),
+        Score(float((right / (true + drawn - right)).mean()), "", f"mean IoU, {protocol}", len(made)),
+    )
+
+
+def coded(pictures: Tensor) -> Tensor:
+    """uint8 [B, 3, H, W] to a number for each colour, [B, H, W]."""
+    red, green, blue = pictures.long().unbind(1)
+    return (red * 256 + green) * 256 + blue
+
+
+def classes(pictures: Tensor, colours: Tensor) -> Tensor:
+    """The place of the nearest of these coded colours, of each pixel: [B, H, W]."""
+
+    def channels(codes: Tensor) -> Tensor:
+        return torch.stack([codes // 65536, codes // 256 % 256, codes % 256], 1).double()
+
+    found, numbers = coded(pictures).unique(return_inverse=True)
+    return torch.cdist(channels(found), channels(colours)).argmin(1)[numbers]
