@@ -72,8 +72,8 @@ MOST = 32  # colours of pictures that are label maps
 def segmentation(made: Tensor, truths: Tensor) -> tuple[Score, Score, Score]:
     """Share of pixels of the right class, its mean over classes, and mean intersection over union.
 
-    made, truths: label maps uint8 [N, 3, H, W]. The classes are the colours of the truths; a pixel made counts
-    as the nearest (Isola et al. 2017, arXiv 1611.07004, and Zhu et al. 2017, arXiv 1703.10593, tables of labels
+    made, truths: label maps uint8 [N, 3, H, W]. Classes are the colours of the truths; a pixel made counts
+    as the nearest (Isola et al. 2017, arXiv 1611.07004; Zhu et al. 2017, arXiv 1703.10593: tables of labels
     from photographs). Raises UserError where the truths are no label maps.
     """
     from torchmetrics.classification import MulticlassConfusionMatrix
