@@ -1,80 +1,54 @@
 """Scores of unpaired translators: `python -m benchmarks.unpaired --data DIR --models RUN...`.
 
-DIR has trainA trainB testA testB. For each direction, the distance of the translated test pictures to the
-real ones of the other side, beside the input copied and, as a floor, real training pictures of that side.
+DIR has trainA trainB testA testB. `python -m translate evaluate` of all their test pictures, a table for each
+direction: distances to the real pictures of the other side, beside the input copied and, as a floor, real
+training pictures of that side; and sheets of the first ones.
 """
 
+import dataclasses
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 SHOWN = 8  # rows of a sheet
+ALL = 100_000  # pictures at most
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     data: str  # a folder with trainA trainB testA testB
     models: tuple[str, ...]  # names or folders; those with one direction are scored in it
-    size: int = 256  # pictures are scaled to it
     features: str = "efficientnet-lite0"  # or inception
     sheets: Path | None = None  # write pictures of the first rows into this folder
-
-
-def sides(data: str, split: str, size: int):
-    """The pictures of both sides: two tensors [N, 3, size, size] in [-1, 1]."""
-    import torch
-
-    import datasets
-
-    found = {}
-    for side in "AB":
-        one = datasets.load(
-            "images", f"{data}/{split}{side}", size=size, resize="resize", flip=False, split=split
-        )
-        found[side] = torch.stack([one.sample(i, torch.Generator())["image"] for i in range(len(one))])
-    return found["A"], found["B"]
 
 
 def main(settings: Settings) -> None:
     from translate import machine
 
     machine.tune()
-    import torch
-
+    import datasets
     from translate import figures
-    from translate.inference.catalog import locate
-    from translate.metrics import frechet
-    from translate.training.checkpoint import read_model
+    from translate.metrics import command, evaluation, record
 
-    net, title = frechet.network(settings.features)
-    train, test = (sides(settings.data, split, settings.size) for split in ("train", "test"))
-    tasks = {name: read_model(locate(name)) for name in settings.models}
-    for direction, source, target in (("AtoB", 0, 1), ("BtoA", 1, 0)):
-        real = frechet.described(test[target].split(16), net)
-        chosen = torch.randperm(len(train[target]), generator=torch.Generator().manual_seed(0))
-        known = train[target][chosen[: len(test[source])]]
-        copied, known = (frechet.described(x.split(16), net) for x in (test[source], known))
-        rows, shown = {"input copied": copied}, {"input": test[source][:SHOWN]}
-        for name, task in tasks.items():
-            if direction in task.directions:
-                start = time.perf_counter()
-                with torch.inference_mode():
-                    parts = [task(image=x, direction=direction).float() for x in test[source].split(8)]
-                seconds = (time.perf_counter() - start) / len(copied)
-                made = torch.cat(parts)
-                rows[f"{name} ({1000 * seconds:.0f} ms a picture)"] = frechet.described(made.split(16), net)
-                shown[Path(name).name] = made[:SHOWN]
-        rows["real, of the training set"] = known
-        print(
-            f"\n{direction}: {len(copied)} translated against {len(real)} real, {title}, {settings.size} px\n"
-        )
-        print("| | Frechet distance | kernel distance x 1000 |\n|---|---|---|")
-        for name, features in rows.items():
-            both = frechet.frechet(features, real).value, frechet.kernel(features, real).value
-            print(f"| {name} | {both[0]:.1f} | {both[1]:.2f} |", flush=True)
+    records, shown = [], {}
+    for model in settings.models:
+
+        def see(e, name: str = Path(model).name) -> None:
+            columns = shown.setdefault(e.direction, {"input": e.trivial[:SHOWN]})
+            columns[name] = e.made[:SHOWN]
+
+        given = dict(data=settings.data, names="fid,kid", network=settings.features, count=ALL, see=see)
+        records.append(command.scored(model, datasets.load, datasets.options_of, **given)[1])
+    for direction, columns in shown.items():
+        of = [
+            dataclasses.replace(r, rows=rows) for r in records
+            if (rows := [row for row in r.rows if row.protocol["direction"] == direction])
+        ]  # fmt: skip
+        print(f"\n{direction}: {of[0].rows[0].protocol['measure']}\n\n{record.comparison(of)}", flush=True)
         if settings.sheets:
-            figures.grid(shown).save(settings.sheets / f"unpaired-{direction}.png")
+            settings.sheets.mkdir(parents=True, exist_ok=True)
+            pictures = {title: evaluation.floats(x)[0] for title, x in columns.items()}
+            figures.grid(pictures).save(settings.sheets / f"unpaired-{direction}.png")
 
 
 if __name__ == "__main__":

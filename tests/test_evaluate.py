@@ -162,6 +162,21 @@ def test_captions_are_scored_with_their_own_pictures_and_shuffled_ones(judge, tm
     assert rows["caption fidelity, wing"].protocol["measure"].startswith("share of named attributes")
 
 
+def test_unpaired_models_share_a_table_for_each_direction(judge, tmp_path, capsys):
+    from benchmarks import unpaired
+
+    models = tuple(str(model(name, tmp_path / name)) for name in ("cyclegan", "cut"))
+    unpaired.main(
+        unpaired.Settings(data="birds:12", models=models, features=judge, sheets=tmp_path / "sheets")
+    )
+    tables = capsys.readouterr().out.split("BtoA: ")
+    assert "| | cyclegan | cut | floor | trivial |" in tables[0] and "(input copied)" in tables[0]
+    assert "| | cyclegan | floor |" in tables[1] and "kid[small]" in tables[1]
+    assert {path.name for path in (tmp_path / "sheets").iterdir()} == {
+        "unpaired-AtoB.png", "unpaired-BtoA.png"
+    }  # fmt: skip
+
+
 def test_a_judge_that_taught_the_model_is_named():
     e = dataclasses.make_dataclass("E", ["task"])
     config = dataclasses.replace(find("cyclegan").tiny(), discriminator="projected")

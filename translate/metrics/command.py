@@ -34,19 +34,20 @@ def scored(
     load: Callable,
     options_of: Callable[[Any], dict[str, Any]],
     *,
-    data: str | None,
-    names: str,
-    network: str,
-    count: int,
-    split: str,
-    direction: str | None,
-    seed: int,
-    judge: str | None,
-    named: Callable | None,
-    device: Any,
-    progress: Callable[[int, int], None],
+    data: str | None = None,
+    names: str = "",
+    network: str = "auto",
+    count: int = 1000,
+    split: str = "test",
+    direction: str | None = None,
+    seed: int = 0,
+    judge: str | None = None,
+    named: Callable | None = None,
+    device: Any = "cpu",
+    progress: Callable[[int, int], None] = lambda done, of: None,
+    see: Callable[[evidence.Evidence], None] = lambda e: None,
 ) -> tuple[Path, Record]:
-    """One model's folder and scores. load, options_of: those of `datasets`.
+    """One model's folder and scores. load, options_of: those of `datasets`; see: is shown the pictures.
 
     Raises UserError.
     """
@@ -75,6 +76,7 @@ def scored(
             task, parts["test"], parts["train"], count=count, seed=seed, direction=way, split=split,
             progress=progress,
         )  # fmt: skip
+        see(found)
         rows += evaluation.evaluate(found, judges, evaluation.chosen(names, found))
         seconds += found.seconds / len(ways)
     averaged = getattr(config, "ema", 0) or any("ema" in name.lower() for name in task.exported)
