@@ -18,6 +18,7 @@ ALL = 100_000  # pictures at most
 class Settings:
     data: str  # a folder with trainA trainB testA testB
     models: tuple[str, ...]  # names or folders; those with one direction are scored in it
+    size: int = 256  # pictures are scaled to it
     features: str = "efficientnet-lite0"  # or inception
     sheets: Path | None = None  # write pictures of the first rows into this folder
 
@@ -37,8 +38,10 @@ def main(settings: Settings) -> None:
             columns = shown.setdefault(e.direction, {"input": e.trivial[:SHOWN]})
             columns[name] = e.made[:SHOWN]
 
-        given = dict(data=settings.data, names="fid,kid", network=settings.features, count=ALL, see=see)
-        records.append(command.scored(model, datasets.load, datasets.options_of, **given)[1])
+        given = dict(data=settings.data, names="fid,kid", network=settings.features, count=ALL)
+        records.append(
+            command.scored(model, datasets.load, datasets.options_of, size=settings.size, see=see, **given)[1]
+        )
     for direction, columns in shown.items():
         of = [
             dataclasses.replace(r, rows=rows) for r in records

@@ -142,6 +142,13 @@ def test_what_cannot_be_scored_is_told(name, names, sentence, judge, tmp_path, m
         score(model(name, tmp_path / "model"), judge, names=names)
 
 
+def test_a_size_is_for_models_that_take_pictures(judge, tmp_path):
+    found = score(model("pix2pix", tmp_path / "one"), judge, names="psnr", size=32)
+    assert found.rows[0].protocol["size"] == "32x32"
+    with pytest.raises(UserError, match="--size 32: .*two draws pictures of 16 px and no others"):
+        score(model("dcgan", tmp_path / "two"), judge, size=32)
+
+
 def test_captions_are_scored_with_their_own_pictures_and_shuffled_ones(judge, tmp_path):
     """A reader that always says what it was built to say; named attributes given."""
     from datasets.birds import attributes_in
@@ -167,7 +174,7 @@ def test_unpaired_models_share_a_table_for_each_direction(judge, tmp_path, capsy
 
     models = tuple(str(model(name, tmp_path / name)) for name in ("cyclegan", "cut"))
     unpaired.main(
-        unpaired.Settings(data="birds:12", models=models, features=judge, sheets=tmp_path / "sheets")
+        unpaired.Settings(data="birds:12", models=models, size=24, features=judge, sheets=tmp_path / "sheets")
     )
     tables = capsys.readouterr().out.split("BtoA: ")
     assert "| | cyclegan | cut | floor | trivial |" in tables[0] and "(input copied)" in tables[0]

@@ -13,6 +13,7 @@ def evaluate(
     metrics: str = "",
     features: str = "auto",
     count: int = 1000,
+    size: int | None = None,
     split: Literal["test", "train"] = "test",
     direction: Literal["AtoB", "BtoA"] | None = None,
     seed: int = 0,
@@ -33,6 +34,7 @@ def evaluate(
         features: the network that judges: efficientnet-lite2, efficientnet-lite0, mobilenet-v2,
             inception[:FILE], torchvision:NAME, timm:NAME, clip:ID, or one trained here (lenet-mnist, ...)
         count: pictures to make; a translator makes one of each input, at most so many
+        size: pixels that pictures are scaled to, of models that take pictures; default as trained
         split: the part of the data that is the reference; the other part is the floor
         direction: of models that translate both ways; default both
         seed: of noise and subsets
@@ -65,7 +67,7 @@ def evaluate(
 
             folder, scores = command.scored(
                 one, datasets.load, datasets.options_of, data=data, names=metrics, network=features,
-                count=count, split=split, direction=direction, seed=seed, judge=judge, named=named,
+                count=count, size=size, split=split, direction=direction, seed=seed, judge=judge, named=named,
                 device=device, progress=show,
             )  # fmt: skip
         target = Path(output) / scores.model if output and len(model) > 1 else Path(output or folder)

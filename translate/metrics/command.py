@@ -38,6 +38,7 @@ def scored(
     names: str = "",
     network: str = "auto",
     count: int = 1000,
+    size: int | None = None,
     split: str = "test",
     direction: str | None = None,
     seed: int = 0,
@@ -58,8 +59,11 @@ def scored(
     if data is not None:
         where |= {name: None for name in ("a", "b") if name in where}
     place = data or config.data
+    if size and "image" not in task.takes:
+        raise UserError(f"--size {size}: {model} draws pictures of {config.size} px and no others")
     parts = {
-        part: load(task.data, place, size=config.size, split=part, **where) for part in ("train", "test")
+        part: load(task.data, place, size=size or config.size, split=part, **where)
+        for part in ("train", "test")
     }
     net = features.network(usual_network(place) if network == "auto" else network).to(device)
     judges = evaluation.Judges(net, seed, named=named)
