@@ -127,7 +127,7 @@ class Doctor(Observer):
             if ear.made is not None and ear.made.ndim == ear.real.ndim == 4:
                 v.moments = moment_distance(ear.made, ear.real)
         if t % SAMPLE == 0:
-            v.samples |= self.sampled(task)
+            v.samples |= self.sampled(task, {name for name, share in v.moved.items() if share > 0})
         if self.ear is not None:
             self.ear.forget()
         return self.examine(v)
@@ -155,7 +155,7 @@ class Doctor(Observer):
     # --- samples ------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def sampled(self, task: Task) -> Evidence:
+    def sampled(self, task: Task, learns: set[str]) -> Evidence:
         """What pictures made for the purpose show; weights, modes and random state are as before."""
         device = next(task.parameters()).device
         batch = to_device(self.held_out, device)
@@ -182,7 +182,7 @@ class Doctor(Observer):
                 if len(task.takes) > 1:
                     found |= depends(task, values, made)
             if "text" in task.takes:
-                found |= reading(task, values["text"], target, made)
+                found |= reading(task, learns, values["text"], target, made)
             if self.separate and self.ear is not None and self.ear.D is not None:
                 found |= self.gap(target, task)
         return {name: value for name, value in found.items() if math.isfinite(value)}

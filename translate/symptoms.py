@@ -49,9 +49,13 @@ def discriminator_wins(v: Vitals, history: list[Vitals]) -> Evidence | None:
 
 
 def garbage(v: Vitals, history: list[Vitals]) -> Evidence | None:
+    """D knew better before: one that has not begun to learn is no witness."""
     if v.rank is None or v.moments is None or v.game == "relativistic" or v.rank >= 0.2:
         return None
-    return {"real above made": v.rank, "distance of moments": v.moments} if v.moments > 0.3 else None
+    best = max((h.rank for h in history if h.rank is not None), default=0.0)
+    if best <= 0.5 or v.moments <= 0.3:
+        return None
+    return {"real above made": v.rank, "at best": best, "distance of moments": v.moments}
 
 
 def exploding(v: Vitals, history: list[Vitals]) -> Evidence | None:
@@ -111,17 +115,18 @@ def shifted(v: Vitals, history: list[Vitals]) -> Evidence | None:
     return {name: shift} if shift > 0.5 and before and shift > 0.99 * before[-1] else None
 
 
-def unread(v: Vitals, history: list[Vitals]) -> Evidence | None:
-    """Captions change nothing, or hardly anything where both networks have had the time to learn to read."""
-    found = {
-        name: v.samples[name]
-        for name, never, late in (
-            ("change by the caption over that by the noise", 1e-3, 0.05),
-            ("D's answer to the caption over that to the picture", 1e-6, 0.01),
-        )
-        if abs(v.samples.get(name, math.inf)) < (late if v.t >= LATE else never)
-    }
-    return found or None
+def untouched(*limits: tuple[str, float, float]) -> Callable[[Vitals, list[Vitals]], Evidence | None]:
+    """(name, ever, late): below the first limit, or the second where networks have had the time to learn."""
+
+    def seen(v: Vitals, history: list[Vitals]) -> Evidence | None:
+        found = {
+            name: v.samples[name]
+            for name, ever, late in limits
+            if abs(v.samples.get(name, math.inf)) < (late if v.t >= LATE else ever)
+        }
+        return found or None
+
+    return seen
 
 
 def below(name: str, limit: float) -> Callable[[Vitals, list[Vitals]], Evidence | None]:
@@ -175,7 +180,9 @@ def inverted(v: Vitals, history: list[Vitals]) -> Evidence | None:
 
 
 def divergence(v: Vitals) -> float | None:
-    return next((value for name, value in v.logs.items() if name.lower() in ("kl", "divergence")), None)
+    """Of an autoencoder's codes, not of sentences (StackGAN's is small on purpose)."""
+    rebuilds = any(name in v.logs for name in ("reconstruction", "error"))
+    return v.logs.get("KL") if rebuilds else None
 
 
 def posterior_collapsed(v: Vitals, history: list[Vitals]) -> Evidence | None:
@@ -218,12 +225,16 @@ SIGNS = (
         2,
     ),
     Sign(
-        "noise-ignored", below("change by the noise over that by the input", 0.02),
+        "noise-ignored", untouched(("change by the noise over that by the input", 1e-5, 0.02)),
         "another seed hardly changes the picture",
         "a lower weight of the pixel loss (--lambda-L1), --batch-size 32", 2,
     ),
     Sign(
-        "text-ignored", unread,
+        "text-ignored",
+        untouched(
+            ("change by the caption over that by the noise", 1e-3, 0.05),
+            ("D's answer to the caption over that to the picture", 1e-7, 0.01),
+        ),
         "another caption hardly changes the picture or D's answer: they do not read",
         "pairs of pictures and wrong captions for D (--task gan_cls or df_gan), --lambda-text 5", 2,
     ),

@@ -150,6 +150,8 @@ class DeadUnits:
 
     def hear(self, name: str, y: Tensor) -> None:
         channels = y.detach().float().transpose(0, 1).flatten(1)
+        if len(channels) < 8:  # so few may be silent by chance
+            return
         self.shares[name] = float((channels.max(1).values <= 0).float().mean())
 
     def found(self) -> Evidence:
@@ -167,9 +169,12 @@ def hidden(task: Task, source: Tensor, made: Tensor) -> Evidence:
     return {"cycle error with noise over without": noisy / max(plain, 1e-3)}
 
 
-def reading(task: Task, captions: list[str], real: Tensor, made: Tensor) -> Evidence:
-    """How far D's answer falls from a real picture to a wrong caption, over how far to a made picture."""
-    D = next((net for name in ("D", "D_2", "D_1") if (net := getattr(task, name, None)) is not None), None)
+def reading(task: Task, learns: Iterable[str], captions: list[str], real: Tensor, made: Tensor) -> Evidence:
+    """How far D's answer falls from a real picture to a wrong caption, over how far to a made picture.
+
+    learns: names of the networks that do; of StackGAN's two Ds one does.
+    """
+    D = next((getattr(task, name) for name in ("D", "D_2", "D_1") if name in learns), None)
     if not hasattr(D, "match") or real.shape != made.shape:
         return {}
     sentences = task.sentences(captions)
