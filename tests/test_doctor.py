@@ -188,6 +188,7 @@ def burst(task, update, t):
             task.D[-1].weight.mul_(1000)
 
 
+FEW = dict(steps=40, batch_size=1, count=12)  # of CycleGAN's large networks
 FAULTS = {
     "wrong-data-range": ("dcgan", dict(change=lambda x: (x + 1) / 2, steps=20)),
     "discriminator-wins": ("dcgan", dict(before=lambda task, update: rate(update, G=0, D=10), steps=160)),
@@ -202,7 +203,7 @@ FAULTS = {
     "checkerboard": ("dcgan", dict(before=board, steps=60)),
     "overfit-discriminator": ("dcgan", dict(before=drawing("test"), count=8, channels=8, steps=80)),
     "text-ignored": ("gan_cls", dict(before=deaf, steps=60)),
-    "hidden-message": ("cyclegan", dict(before=whispering, steps=40)),
+    "hidden-message": ("cyclegan", dict(before=whispering, **FEW)),
     "memorised": ("dcgan", dict(before=drawing("train"), steps=40)),
     "dead-units": ("dcgan", dict(before=dead, steps=40)),
     "learning-rate-high": ("dcgan", dict(before=lambda task, update: rate(update, G=100, D=100), steps=80)),
@@ -210,10 +211,10 @@ FAULTS = {
     "noise-ignored": ("gan_cls", dict(before=silent_noise, steps=40)),
     "posterior-collapse": ("vae", dict(beta=2000.0, steps=160)),
     "does-nothing": (
-        "cyclegan", dict(before=lambda task, update: output(task.G, lambda y, x: 0 * y + x), steps=40),
+        "cyclegan", dict(before=lambda task, update: output(task.G, lambda y, x: 0 * y + x), **FEW),
     ),
     "inverted": (
-        "cyclegan", dict(before=lambda task, update: output(task.G, lambda y, x: 0 * y - x), steps=40),
+        "cyclegan", dict(before=lambda task, update: output(task.G, lambda y, x: 0 * y - x), **FEW),
     ),
 }  # fmt: skip
 

@@ -281,16 +281,17 @@ def test_a_gap_of_information_where_one_number_decides():
     assert disentangled.information_gap(z, pictures(z[:, 0] * 0 - 1), Red()).value == 0
 
 
-def test_the_command_from_end_to_end(judge, tmp_path):
-    """A child process: numbers, table, card; and one sentence for a mistake."""
+def test_the_command_from_end_to_end(judge, tmp_path, capsys):
+    """Numbers, table, card; and, in a child process, one sentence for a mistake."""
+    from translate.commands.evaluate import evaluate
+
     folder = model("dcgan", tmp_path / "model")
-    words = [sys.executable, "-m", "translate", "evaluate", "--model", str(folder), "--features", judge]
-    more = ["--count", "8", "--metrics", "fid,mind"]
-    done = subprocess.run([*words, *more], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    evaluate(model=(str(folder),), features=judge, count=8, metrics="fid,mind")
     facts = json.loads((folder / "scores.json").read_text())
     assert [r["metric"] for r in facts["rows"]] == ["fid[small]", "mind[small]"]
-    assert "| fid[small] ↓ |" in done.stdout and "quality: not taken" in done.stdout
+    told = capsys.readouterr().out
+    assert "| fid[small] ↓ |" in told and "quality: not taken" in told
     assert record.BEGIN in (folder / "README.md").read_text()
+    words = [sys.executable, "-m", "translate", "evaluate", "--model", str(folder), "--features", judge]
     bad = subprocess.run([*words, "--metrics", "fdi", "--count", "8"], capture_output=True, text=True)
     assert bad.returncode == 2 and "did you mean fid" in bad.stderr and "Traceback" not in bad.stderr
