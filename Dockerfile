@@ -1,7 +1,7 @@
 # The page in a container, as a user without rights:
 #   docker build -t translate . && docker run --read-only --tmpfs /tmp --tmpfs /home/page/.cache -p 7860:7860 translate
 # For CUDA: docker build --build-arg TORCH=https://download.pytorch.org/whl/cu126 ... and docker run --gpus all ...
-# On a Hugging Face Space of kind docker, README.md begins with: sdk: docker, app_port: 7860.
+# On a Hugging Face Space (README.md's first lines say how it starts): hf upload USER/translate . --repo-type space
 FROM python:3.12-slim
 ARG TORCH=https://download.pytorch.org/whl/cpu
 RUN useradd --create-home page

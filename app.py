@@ -5,14 +5,9 @@ from pathlib import Path
 
 
 def main(
-    host: str = "127.0.0.1",
-    port: int | None = None,
-    auth: str | None = None,
-    share: bool = False,
-    models: Path | None = None,
-    max_pixels: int = 40_000_000,
-    train: bool = True,
-) -> None:
+    host: str = "127.0.0.1", port: int | None = None, auth: str | None = None, share: bool = False,
+    models: Path | None = None, max_pixels: int = 40_000_000, train: bool = True, mcp: bool = False,
+) -> None:  # fmt: skip
     """Translate pictures in the browser.
 
     Args:
@@ -23,13 +18,14 @@ def main(
         models: folder of model folders, instead of pretrained/ and runs/
         max_pixels: of a picture that is given; larger ones are refused with a sentence
         train: visitors may train models; --no-train for machines that others can reach
+        mcp: assistants may call the models as tools, at /mcp (Model Context Protocol)
     """
     from translate import machine
 
-    machine.tune()
+    machine.tune()  # before anything imports torch
     from translate.ui import page
 
-    page.serve(host, port, auth, share, models, max_pixels, train)
+    page.serve(host, port, auth, share, models, max_pixels, train, mcp)
 
 
 if __name__ == "__main__":

@@ -221,3 +221,10 @@ def test_methods_name_their_paper_first(task):
     assert re.search(r"\d{4}.*arXiv|arXiv.*\d{4}|\d{4}\)", text.split("\n")[0]), text.split("\n")[0]
     order = [node.name for node in tree(home(task)).body if isinstance(node, ast.ClassDef)]
     assert order.index("Config") == len(order) - 2, "networks, then Config, then the Task"
+
+
+def test_a_hugging_face_space_starts_as_the_readme_says():
+    head = dict(line.split(": ") for line in (ROOT / "README.md").read_text().split("---\n")[1].splitlines())
+    container = (ROOT / "Dockerfile").read_text()
+    assert head["sdk"] == "docker" and f"EXPOSE {head['app_port']}\n" in container
+    assert f'"--port", "{head["app_port"]}"' in container

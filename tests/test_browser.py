@@ -226,6 +226,40 @@ def test_several_pictures_and_a_bad_one(page, tmp_path):
     assert sizes == {"a-both-ways.png": (90, 60), "b-both-ways.png": (40, 30)}
 
 
+def test_a_folder_is_given_as_its_pictures(page, tmp_path):
+    """Chosen, or dropped; subfolders count, other files do not."""
+    page.get_by_role("tab", name="Several pictures").click()
+    holiday = tmp_path / "holiday"
+    (holiday / "more").mkdir(parents=True)
+    photo(holiday / "a.png", (40, 30))
+    photo(holiday / "more" / "b.png", (30, 40))
+    (holiday / "notes.txt").write_text("no picture")
+    with page.expect_file_chooser() as chooser:
+        page.locator("[data-folder=several-files]").click()
+    chooser.value.set_files(holiday)
+    page.get_by_text("2 files of the folder.").wait_for()
+    page.click("#several-go")
+    page.get_by_text("2 of 2 pictures in").wait_for()
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#train-a input[type=file]").wait_for(state="attached")
+    # What a browser has of a dropped folder, walked by the page's own code.
+    page.evaluate(
+        """() => {
+            const file = name => ({isFile: true, file: good => good(new File(["x"], name))});
+            const folder = inside => ({isDirectory: true, createReader: () => {
+                let left = [inside, []];
+                return {readEntries: good => good(left.shift())};
+            }});
+            const entry = folder([file("a.png"), folder([file("b.JPG")]), file("c.txt"), file(".d.png")]);
+            const drop = new DragEvent("drop", {bubbles: true, cancelable: true});
+            const items = [{webkitGetAsEntry: () => entry}];
+            Object.defineProperty(drop, "dataTransfer", {value: {items, files: []}});
+            document.querySelector("#train-a").dispatchEvent(drop);
+        }"""
+    )
+    page.locator("#train-a").get_by_text("b.JPG").wait_for()
+
+
 def test_it_fits_a_telephone(page, tmp_path):
     """Nothing to scroll sideways, every tab in view, and the result is where one looks."""
     page.set_viewport_size({"width": 390, "height": 844})

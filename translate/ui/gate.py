@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from translate.ui import mcp
 from translate.ui.opening import Opening
 from translate.ui.served import Served
 from translate.ui.values import COOKIE, DEEPEST, EVERYBODY, LOST, UNFIT, Page, cookies, visitor_of
@@ -84,8 +85,9 @@ class Patience:
 class Gate:
     """ASGI: the routes that the page needs, requests of a sane size and form, and files to their owners."""
 
-    def __init__(self, app: ASGIApp, page: Page, opening: Opening):
-        self.app, self.page, self.opening = app, page, opening
+    def __init__(self, app: ASGIApp, page: Page, opening: Opening, tools: mcp.Tools | None = None):
+        """tools: for assistants, where they are to have any."""
+        self.app, self.page, self.opening, self.tools = app, page, opening, tools
         self.patience, self.served = Patience(), Served(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,6 +96,8 @@ class Gate:
                 await self.app(scope, receive, send)
             return
         path = scope["path"]
+        if self.tools and path == "/mcp":
+            return await self.assist(scope, receive, send)
         if not OPEN.fullmatch(path):
             return await answer(404, "this page has no such address")(scope, receive, send)
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
@@ -160,6 +164,25 @@ class Gate:
                 return await answer(413, UNFIT)(scope, receive, send)
             await self.app(scope, again(body, receive), sending)
             self.patience.note(host, status < 400, time.monotonic())
+
+    async def assist(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A message to the tools, of who has given the password where there is one; see Patience."""
+        auth, host = self.page.app.auth, (scope.get("client") or ("",))[0]
+        if auth is not None:
+            async with self.patience.turn(host) as first:
+                if not first:
+                    return await answer(429, "too many tries; wait a minute")(scope, receive, send)
+                given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+                right = mcp.signed_in(given, auth)
+                self.patience.note(host, right, time.monotonic())
+            if not right:
+                refusal = answer(401, "give user and password")
+                refusal.headers["WWW-Authenticate"] = 'Basic realm="Translate"'
+                return await refusal(scope, receive, send)
+        if used(self.page.owners.folder) > FULL:
+            return await answer(507, "the disk for pictures is full; try again later")(scope, receive, send)
+        body = await read(receive, mcp.LARGEST) if scope["method"] == "POST" else b""
+        await self.tools(scope, receive, send, body)
 
     def sound(self, path: str, body: bytes) -> bool:
         """Whether a request to run, cancel or reset has the form that Gradio's own page gives it."""
@@ -237,7 +260,7 @@ def answer(status: int, sentence: str) -> JSONResponse:
     return JSONResponse({"detail": sentence}, status)
 
 
-async def read(receive: Receive) -> bytes | None:
+async def read(receive: Receive, most: int = LARGEST_BODY) -> bytes | None:
     """The whole body; None where it is too large or cut off."""
     parts, size = [], 0
     while True:
@@ -246,7 +269,7 @@ async def read(receive: Receive) -> bytes | None:
             return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > LARGEST_BODY:
+        if size > most:
             return None
         if not message.get("more_body"):
             return b"".join(parts)

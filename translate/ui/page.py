@@ -18,6 +18,7 @@ from translate.ui import (
     enhance,
     erase,
     explore,
+    mcp,
     models,
     playground,
     samples,
@@ -220,6 +221,7 @@ def serve(
     folder: Path | None,
     max_pixels: int = MAX_PIXELS,
     trains: bool = True,
+    tools: bool = False,
 ) -> None:
     """Show the page until Ctrl-C. Raises UserError for what cannot be served."""
     user, colon, password = (auth or "").partition(":")
@@ -238,6 +240,7 @@ def serve(
         page = build(shelf, trainer)
         shown = page_folder() / SHOWN  # where the wall's pictures come one by one
         shown.mkdir()
+        gate = dict(page=page, tools=mcp.Tools(shelf, page) if tools else None)
         opening = Opening(page, lambda: (shelf.stamp(), shown.stat().st_mtime_ns))
         try:
             _, local, public = page.launch(
@@ -247,7 +250,7 @@ def serve(
                 share=share,
                 max_file_size=UPLOAD_LIMIT,
                 max_threads=THREADS,
-                app_kwargs={"middleware": [Middleware(Gate, page=page, opening=opening)]},
+                app_kwargs={"middleware": [Middleware(Gate, opening=opening, **gate)]},
                 allowed_paths=[],
                 footer_links=[],
                 theme=theme(),
@@ -267,6 +270,8 @@ def serve(
         wall.painted_in_background(shelf, page_folder())
         where = local + (f" and {public}" if public else "")
         print(f"Translate is open at {where} (Ctrl-C closes it)", flush=True)
+        if tools:
+            print(f"Assistants find its tools at {local.rstrip('/')}/mcp", flush=True)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is deleted then, too
         try:
             page.block_thread()

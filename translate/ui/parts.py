@@ -35,6 +35,12 @@ def line(name: str) -> gr.HTML:
     return gr.HTML(elem_id=name, elem_classes="line", padding=False)
 
 
+def folders(field: str, most: int) -> gr.HTML:
+    """A button below a file field of the class "folders": a whole folder instead of single files."""
+    button = f'<button type="button" data-folder="{field}" data-most="{most}">Choose a folder</button>'
+    return gr.HTML(f'{button} <span role="status"></span>', elem_classes="folder", padding=False)
+
+
 def problem(sentence: str) -> str:
     return f'<p class="problem" role="alert">{html.escape(sentence)}</p>'
 

@@ -21,7 +21,7 @@ from translate.inference.images import Picture
 from translate.inference.pipeline import Pipeline
 from translate.ui.lanes import Report, Stopped
 from translate.ui.models import duration
-from translate.ui.parts import line, on, reporter, stopper
+from translate.ui.parts import folders, line, on, reporter, stopper
 from translate.ui.pictures import folder, lay, opened, pixels, small
 from translate.ui.shelf import Shelf, title
 from translate.ui.translate import directions, told
@@ -173,8 +173,10 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             model = gr.Dropdown(label="Model", elem_id="several-model", interactive=True, filterable=True)
             direction = gr.Radio(label="Direction", elem_id="several-direction", visible=False)
             files = gr.Files(
-                label="Pictures, zips, GIFs or short videos", elem_id="several-files", height=240
-            )
+                label="Pictures, folders, zips, GIFs or short videos", elem_id="several-files",
+                elem_classes="folders", height=240,
+            )  # fmt: skip
+            folders("several-files", MOST)
             with gr.Row():
                 go = gr.Button("Translate all", variant="primary", elem_id="several-go")
                 stop = gr.Button("Cancel", elem_id="several-stop")

@@ -10,7 +10,7 @@ import gradio as gr
 
 from translate.config import UserError
 from translate.ui.models import LOOK, Log, alarmed, duration
-from translate.ui.parts import Hint, line, on, reporter
+from translate.ui.parts import Hint, folders, line, on, reporter
 from translate.ui.pictures import folder as page_folder
 from translate.ui.result import Studio
 from translate.ui.trainer import LESSONS, Lesson, Trainer, Training
@@ -19,6 +19,7 @@ TABS = {"cyclegan": "translate", "cut": "translate", "pix2pix": "translate"}  # 
 TABS |= {"df_gan": "caption", "srgan": "enhance", "dcgan": "samples"}
 LENGTHS = {"A first look": 0.25, "Recommended": 1.0, "Longer": 4.0}  # times the updates
 KEPT = 3600  # seconds that pictures wait for Start
+AT_ONCE = 900  # files of a folder; more come in a zip
 FEW_UNREADABLE = 5  # that are named
 
 
@@ -108,8 +109,20 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
                 [(lesson.title, key) for key, lesson in LESSONS.items()], value=keys[0],
                 label="What shall be learned?", elem_id="train-what",
             )  # fmt: skip
-            a = gr.Files(label=f"{first.sides[0]} (or a zip)", elem_id="train-a", height=170)
-            b = gr.Files(label=f"{first.sides[1]} (or a zip)", elem_id="train-b", height=170)
+            a = gr.Files(
+                label=f"{first.sides[0]} (or a folder, or a zip)",
+                elem_id="train-a",
+                elem_classes="folders",
+                height=170,
+            )
+            folders("train-a", AT_ONCE)
+            b = gr.Files(
+                label=f"{first.sides[1]} (or a folder, or a zip)",
+                elem_id="train-b",
+                elem_classes="folders",
+                height=170,
+            )
+            folder_b = folders("train-b", AT_ONCE)
             look = gr.Button("Look at the pictures", elem_id="train-look")
             said = line("train-said")
             found = gr.Markdown(elem_id="train-found")
@@ -147,12 +160,13 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
 
     def choose(key: str):
         lesson = lesson_of(key)
-        labels = [f"{label} (or a zip)" if least > 1 else label for label, least in
+        labels = [f"{label} (or a folder, or a zip)" if least > 1 else label for label, least in
                   zip(lesson.sides, lesson.least, strict=True)]  # fmt: skip
         two = len(labels) > 1
         return {
             a: gr.update(label=labels[0]),
             b: gr.update(label=labels[-1], visible=two),
+            folder_b: gr.update(visible=two),
             **nothing(),
         }
 
@@ -235,7 +249,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
         return {studio.tabs: gr.Tabs(selected=place)}
 
     live = [status, pause, go_on, stop, use, preview, plot, command, seen]
-    on(what.input, choose, what, [a, b, found, sheet, ahead, start], said)
+    on(what.input, choose, what, [a, b, folder_b, found, sheet, ahead, start], said)
     outputs = [data, found, sheet, ahead, start]
     tried = on(look.click, looked, [what, a, b], outputs, said, work=True, failed=unseen)
     plan = dict(work=True, show_progress_on=ahead, failed=lambda _: {ahead: ""})

@@ -1,0 +1,215 @@
+"""What a visitor waits for, in a real browser: `python -m benchmarks.page`.
+
+Starts `app.py` with the shipped models and measures, from the act to what is seen: frames of the Playground a
+second and how long the page is held up meanwhile, sliders of tab Explore, a stroke of a drawing, a rectangle
+of the board, and a photograph of 12 megapixels painted in a style. Needs chromium.
+"""
+
+import contextlib
+import dataclasses
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import tyro
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+SHOWN = "document.querySelector('#translate-result .after')"
+
+
+@dataclasses.dataclass
+class Visit:
+    """What is measured."""
+
+    seconds: float = 8.0
+    """that the Playground is watched"""
+    times: int = 12
+    """of each round trip"""
+    photo: Path = ROOT / "pretrained/photo-monet/examples/china.jpg"
+    """enlarged to 4000 x 3000"""
+    only: tuple[str, ...] = ("playground", "explore", "draw", "board", "style")
+
+
+@contextlib.contextmanager
+def served() -> Iterator[str]:
+    """The page, as its users have it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "app.py", "--port", str(port), "--models", "pretrained"]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(address, timeout=5).close()
+                break
+            time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def playground(page, visit: Visit) -> str:
+    page.get_by_role("tab", name="Playground", exact=True).click()
+    page.wait_for_function("document.querySelector('#playground canvas')?.dataset.update == '0'")
+    page.click("#playground-play")
+    page.wait_for_function("document.querySelector('#playground canvas').dataset.update > 5")
+    frames, late = page.evaluate(
+        """seconds => new Promise(done => {
+            let frames = 0, late = 0, last = performance.now();
+            const seen = new MutationObserver(() => frames++);
+            const options = {attributes: true, attributeFilter: ["data-update"]};
+            seen.observe(document.querySelector("#playground canvas"), options);
+            const clock = setInterval(() => {
+                const now = performance.now();
+                late = Math.max(late, now - last - 20);
+                last = now;
+            }, 20);
+            setTimeout(() => { clearInterval(clock); done([frames, late]); }, 1000 * seconds);
+        })""",
+        visit.seconds,
+    )
+    page.click("#playground-pause")
+    return f"{frames / visit.seconds:.1f} frames a second; the page is held up {late:.0f} ms at most"
+
+
+def explore(page, visit: Visit) -> str:
+    page.get_by_role("tab", name="Explore", exact=True).click()
+    image = page.locator("#explore-sliders img")
+    page.wait_for_function("document.querySelector('#explore-sliders img')?.src.startsWith('data:')")
+    taken = []
+    for number in range(visit.times + 1):
+        before = image.get_attribute("src")
+        place, value = number % 6, 2 - number % 5
+        page.locator("#explore-sliders input").nth(place).evaluate(
+            "(input, v) => { input.value = v; input.dispatchEvent(new Event('input', {bubbles: true})); }",
+            value,
+        )
+        page.wait_for_function(
+            "s => document.querySelector('#explore-sliders img').src != s", arg=before, polling=5
+        )
+        taken.append(float(image.get_attribute("data-took")))
+    return times(taken[1:])
+
+
+WATCH = """() => {
+    window.shownAt = 0;
+    const old = document.querySelector("#translate-result .after")?.src;
+    window.upAt = 0;
+    addEventListener("pointerup", () => { window.upAt = performance.now(); }, {capture: true, once: true});
+    const look = () => {
+        const now = document.querySelector("#translate-result .after");
+        if (now && now.src != old && now.complete && now.naturalWidth && window.upAt) {
+            window.shownAt = performance.now();
+        } else { setTimeout(look, 2); }
+    };
+    look();
+}"""
+
+
+def strokes(page, canvas, visit: Visit) -> str:
+    """From letting go to the picture; a press and one move, so nothing was sent before that."""
+    box, taken = canvas.bounding_box(), []
+    for number in range(visit.times + 1):
+        x, y = box["x"] + box["width"] * (0.2 + 0.05 * number), box["y"] + box["height"] * 0.3
+        page.wait_for_timeout(400)
+        page.evaluate(WATCH)
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.up() if number % 2 else (page.mouse.move(x + 30, y + 90), page.mouse.up())
+        page.wait_for_function("window.shownAt > 0", polling=5)
+        taken.append(page.evaluate("window.shownAt - window.upAt"))
+    return times(taken[1:])
+
+
+def draw(page, visit: Visit) -> str:
+    choose(page, "sketch-to-emoji")
+    page.get_by_label("Draw", exact=True).check()
+    canvas = page.locator("#canvas canvas")
+    canvas.wait_for()
+    return strokes(page, canvas, visit)
+
+
+def board(page, visit: Visit) -> str:
+    choose(page, "labels-to-facade")
+    page.wait_for_function(f"{SHOWN}?.naturalWidth > 0")
+    found = page.locator("#board canvas").bounding_box()
+    taken = []
+    for number in range(visit.times + 1):
+        x, y = found["x"] + found["width"] * (0.1 + 0.05 * number), found["y"] + found["height"] * 0.2
+        page.wait_for_timeout(400)
+        page.evaluate(WATCH)
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + 60, y + 60)
+        page.mouse.up()
+        page.wait_for_function("window.shownAt > 0", polling=5)
+        taken.append(page.evaluate("window.shownAt - window.upAt"))
+    return times(taken[1:])
+
+
+def style(page, visit: Visit) -> str:
+    choose(page, "photo-monet")
+    taken = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(3):
+            file = Path(folder, f"{number}.jpg")
+            photo = Image.open(visit.photo).convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
+            photo.point(lambda level, n=number: max(0, level - n)).save(file, quality=92)
+            before = page.evaluate(f"{SHOWN}?.src || ''")
+            start = time.perf_counter()
+            page.set_input_files("#input input[type=file]", file)
+            page.wait_for_function(
+                f"s => {SHOWN} && {SHOWN}.src != s && {SHOWN}.naturalWidth > 1000", arg=before, polling=20
+            )
+            taken.append(time.perf_counter() - start)
+            note = page.locator("#translate-result").get_by_text(" px in ").inner_text()
+            page.locator("#input").get_by_label("Remove Image").or_(
+                page.locator("#input").get_by_label("Clear")
+            ).first.click()
+            page.wait_for_timeout(500)
+    seen = ", ".join(f"{one:.1f}" for one in taken)
+    return f"{seen} s from dropping the file to the picture (the model says: {note})"
+
+
+def choose(page, name: str) -> None:
+    page.get_by_role("tab", name="Translate", exact=True).click()
+    page.locator(f"#model [data-name={name}]").click()
+    page.wait_for_timeout(1000)
+
+
+def times(taken: list[float]) -> str:
+    return f"median {statistics.median(taken):.0f}, longest {max(taken):.0f} ms of {len(taken)}"
+
+
+def main(visit: Visit) -> None:
+    """Print each measurement as it is made."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium")
+    if not program:
+        sys.exit("this needs chromium on the PATH")
+    with served() as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(90_000)
+        page.goto(address)
+        page.get_by_role("tab", name="Translate", exact=True).click()
+        page.wait_for_selector("#image-panel >> visible=true")
+        for name in visit.only:
+            print(f"{name}: {globals()[name](page, visit)}", flush=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Visit))
