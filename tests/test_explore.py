@@ -1,5 +1,6 @@
 """Latents at work: ways, arithmetic, decodings, sliders, comparisons, votes; as functions and as commands."""
 
+import dataclasses
 import io
 import json
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+import datasets
 from tests.test_page import model, photo
 from translate.config import UserError
 from translate.inference import exploring, images
@@ -19,6 +21,7 @@ def models(tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
     model(root / "noise", "dcgan", "images")
     model(root / "vae", "vae", "images")
+    model(root / "codes", "infogan", "images")
     for name in ("one", "two"):
         model(root / name, "pix2pix", "paired", generator="unet128", size=128)
     return root
@@ -105,6 +108,47 @@ def test_handlers_of_tab_explore(shelf, tmp_path):
         except UserError:
             pass
     assert "does not exist" in explore.existing(shelf, "noise")
+
+
+def test_codes_that_mean_something_come_first(shelf):
+    from translate.ui import explore
+
+    task = shelf.pipeline("codes").task
+    first = json.loads(explore.turned(shelf, "codes", "[7]", "1"))
+    assert first["names"][:3] == ["code 2", "code 3", "z1"]
+    moved = json.dumps([7, 2.5, *first["values"][1:]])
+    second = json.loads(explore.turned(shelf, "codes", moved, "1"))
+    assert second["picture"] != first["picture"]
+    z, _ = explore.latents(shelf.pipeline("codes"), moved)
+    assert z[0, task.config.latent] == 2.5
+    other = json.loads(explore.turned(shelf, "codes", "[7]", "2"))
+    assert other["picture"] != first["picture"], "the first code is the label"
+
+
+def test_nearest_tells_copies_and_shows_what_is_near(tmp_path, monkeypatch, capsys):
+    from translate.commands.nearest import nearest
+    from translate.task import DataInfo, find
+    from translate.training.checkpoint import write_model
+    from translate.ui.nearest import nearest as known
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Task = find("dcgan")
+    config = dataclasses.replace(Task.tiny(), data="digits", resize="resize")
+    data = datasets.load("images", "digits", size=16, flip=False, resize="resize")
+    folder = write_model(tmp_path / "digits", Task(config, DataInfo.of(data.info)), 7)
+    nearest(model=str(folder), output=str(tmp_path / "near.png"), count=2)
+    said = capsys.readouterr().out
+    assert said.count("times as far as training pictures are from their own nearest") == 2
+    shown = Image.open(tmp_path / "near.png")
+    assert shown.height == 2 * 16 and shown.width > 3 * 16
+    own = data.sample(5, torch.Generator())["image"]
+    found = known(Lanes(), Pipeline.from_pretrained(folder, "cpu", "fp32")).of(own)
+    assert "nearly a copy" in found.note and found.distances[0] < 0.01 < found.distances[1]
+    assert torch.allclose(found.pictures[0], own, atol=1e-3)
+    with pytest.raises(UserError, match="must end in .png"):
+        nearest(model=str(folder), output="near.jpg")
+    with pytest.raises(UserError, match="exists; --overwrite"):
+        nearest(model=str(folder), output=str(tmp_path / "near.png"))
 
 
 def failed(run) -> str:

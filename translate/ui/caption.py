@@ -261,7 +261,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         with gr.Column(min_width=320):
             result = Result(studio, "caption", "Type a caption and press Enter: the pictures appear here.")
             understood = gr.HTML(elem_id="caption-chips")
-            with gr.Row(elem_classes="ends"):
+            with gr.Row(elem_classes="ends", elem_id="caption-again"):
                 which = gr.Number(label="Picture", value=1, precision=0, minimum=1, elem_id="caption-which")
                 vary = gr.Button("Variations of this picture", elem_id="caption-vary", scale=3)
             with gr.Accordion("From one to another", open=False):

@@ -145,7 +145,7 @@ def picture(drawn: str | None, side: int = SIDE) -> Image.Image:
             pen.line(points, fill=colour, width=max(1, round(2 * radius)), joint="curve")
         for x, y in (points[0], points[-1]):
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
-    return image.resize((side, side), Image.BOX).convert("RGB")
+    return image.reduce(SMOOTH)
 
 
 def saved(drawn: str | None) -> str:
@@ -153,5 +153,5 @@ def saved(drawn: str | None) -> str:
     if is_blank(drawn):
         raise UserError("Draw something first.")
     file = io.BytesIO()
-    picture(drawn).save(file, "PNG")
+    picture(drawn).convert("RGB").save(file, "PNG", compress_level=1)  # a stroke waits for it
     return str(lay("drawing.png", file.getvalue()))

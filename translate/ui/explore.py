@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import random
 import re
 import time
@@ -168,6 +169,12 @@ def inline(picture: Picture) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
+def places(pipeline: Sampler) -> list[int]:
+    """The dimensions that have sliders: first those that a method says mean something."""
+    codes, all_of_them = pipeline.task.codes, range(math.prod(pipeline.task.noise_shape))
+    return [*codes, *(place for place in all_of_them if place not in codes)][:DIMENSIONS]
+
+
 def latents(pipeline: Sampler, text: str | None) -> tuple[torch.Tensor, int]:
     """Of the sliders, "[seed, value, value, ...]", the rest being the seed's noise; and the seed."""
     try:
@@ -178,7 +185,7 @@ def latents(pipeline: Sampler, text: str | None) -> tuple[torch.Tensor, int]:
         raise UserError("the sliders could not be read; reload the page") from None
     z = pipeline.noise(1, seed)
     flat = z.flatten()
-    for place, value in enumerate(values[: min(DIMENSIONS, len(flat))]):
+    for place, value in zip(places(pipeline), values, strict=False):
         flat[place] = value if value == value else 0.0
     return flat.reshape(z.shape), seed
 
@@ -189,8 +196,10 @@ def turned(shelf: Shelf, model, text, label, session="", fresh: bool = False) ->
     with shelf.lanes.job(session, model, 1, guess=PER_PICTURE):
         z, seed = latents(pipeline, text)
         picture = pipeline.from_noise(z, **given(pipeline, label))[0]
-    values = [round(value, 2) for value in z.flatten()[:DIMENSIONS].tolist()]
-    return json.dumps(dict(picture=inline(picture), values=values, fresh=fresh, seed=seed))
+    shown, flat = places(pipeline), z.flatten().tolist()
+    names = [pipeline.task.codes.get(place, f"z{place + 1}") for place in shown]
+    values = [round(flat[place], 2) for place in shown]
+    return json.dumps(dict(picture=inline(picture), values=values, names=names, fresh=fresh, seed=seed))
 
 
 def existing(shelf: Shelf, model, session="") -> str:
@@ -285,7 +294,12 @@ def tab(studio: Studio, here: gr.Tab) -> None:
         entry = chooser.entry(name)
         labelled = entry is not None and "label" in shelf.takes(entry)
         return {
-            label: gr.update(choices=classes(entry) if entry else [EVERY], value=EVERY, visible=labelled),
+            label: gr.update(
+                choices=classes(entry) if entry else [EVERY],
+                value=EVERY,
+                visible=labelled,
+                label="First code" if entry and entry.task == "infogan" else "Class",
+            ),
             result.viewer: "",
             moving: None,
         }

@@ -63,6 +63,10 @@ CSS = """
 #alive { position: sticky; top: 0; z-index: 1000; padding: 8px 16px; text-align: center; color: #fff;
   background: #9a3412; }
 #alive button { margin-left: 8px; padding: 2px 12px; border: 1px solid #fff; border-radius: 6px; }
+.block.line:not(:has(p)), .column:has(#caption-result .empty) #caption-again { display: none; }
+.block:has(> .image-container), .block:has(> button .icon-wrap), .block:has(> .empty) {
+  border: 1px dashed var(--border-color-primary) !important; }
+.form, .styler { gap: 14px !important; }
 .line p { margin: 0; padding: 6px 10px; border-radius: 8px; }
 .line .problem { background: color-mix(in srgb, #d97706 14%, transparent); border-left: 3px solid #d97706; }
 .line .remark { color: var(--body-text-color-subdued); padding-left: 0; }
@@ -156,7 +160,19 @@ def theme() -> gr.themes.Base:
         checkbox_label_text_color_selected="white", checkbox_label_text_color_selected_dark="white",
         color_accent="*primary_600",
     )  # fmt: skip
-    return soft.set(**readable)
+    edges = dict(  # what can be written in or pressed has an edge that is seen; blocks begin where columns do
+        block_padding="0px", block_title_padding="0px", block_title_background_fill="none",
+        block_title_background_fill_dark="none", block_title_text_weight="600",
+        input_border_width="1px", input_border_color="*neutral_400", input_border_color_dark="*neutral_500",
+        input_border_width_dark="1px", checkbox_border_color="*neutral_400",
+        checkbox_border_color_dark="*neutral_400", checkbox_label_border_width="1px",
+        checkbox_label_border_width_dark="1px", checkbox_label_border_color="*neutral_300",
+        checkbox_label_border_color_dark="*neutral_600", button_border_width="1px",
+        button_border_width_dark="1px", button_secondary_border_color="*neutral_300",
+        button_secondary_border_color_dark="*neutral_600", button_primary_border_color="transparent",
+        button_primary_border_color_dark="transparent",
+    )  # fmt: skip
+    return soft.set(**readable | edges)
 
 
 def build(shelf: Shelf, trainer: Trainer | None = None) -> Page:

@@ -4,6 +4,7 @@ A PNG of 12 megapixels takes a core six seconds, and few results are downloaded.
 """
 
 import dataclasses
+import filecmp
 import functools
 import io
 import secrets
@@ -143,10 +144,10 @@ class Visits:
         place.mkdir(parents=True)
         clear = tuple(laid_out(picture, place / f"{n}.npy") for n, picture in enumerate(made.pictures))
         for number, picture in enumerate(made.pictures):
-            shown = visible(picture, place / f"{number}-after", made.shown)
+            shown = visible(picture, place / f"{number}-after", made.shown, live)
             if number == 0:
-                shown.thumbnail((THUMBNAIL, THUMBNAIL))
-                shown.save(place / "thumbnail.webp", quality=85)
+                shown.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
+                shown.save(place / "thumbnail.webp", quality=85, method=0)
         if made.before is not None:
             visible(made.before, place / "0-before", made.shown)
         bare = tuple(dataclasses.replace(p, tensor=torch.empty(0), alpha=None) for p in made.pictures)
@@ -157,7 +158,7 @@ class Visits:
             self.known.setdefault(visitor, []).append(kept)
             self.known.move_to_end(visitor)
             own = self.known[visitor]
-            if live and len(own) > 1 and own[-2].live and own[-2].tab == tab:
+            if len(own) > 1 and (live and own[-2].live and own[-2].tab == tab or same(own[-2], kept)):
                 own.pop(-2).discard()
             while len(own) > MOST or len(own) > 1 and sum(k.bytes for k in own) > MOST_BYTES:
                 own.pop(0).discard()
@@ -191,6 +192,13 @@ class Visits:
         return lay("results.zip", file.getvalue())
 
 
+def same(one: Kept, other: Kept) -> bool:
+    """Whether one was asked for twice, as by a click on an example of a model that was just chosen."""
+    alike = one.tab == other.tab and one.made.title == other.made.title and one.sizes == other.sizes
+    files = [f"{number}.npy" for number in range(len(one.sizes))]
+    return alike and not any(filecmp.cmpfiles(one.folder, other.folder, files, shallow=False)[1:])
+
+
 def laid_out(picture: Picture, file: Path) -> bool:
     """Writes the pixels as a file would hold them; returns whether the last channel is alpha."""
     pixels = images.quantised(picture.tensor, picture, picture.bits)
@@ -198,11 +206,13 @@ def laid_out(picture: Picture, file: Path) -> bool:
     return pixels.shape[-1] > picture.tensor.shape[-3] and picture.alpha is not None
 
 
-def visible(picture: Picture, stem: Path, side: int) -> Image.Image:
-    """Writes what browsers show, with the suffix of its format: without loss where that is small."""
+def visible(picture: Picture, stem: Path, side: int, live: bool = False) -> Image.Image:
+    """Writes what browsers show, with the suffix of its format: without loss where that is small. live: soon
+    another takes its place; a PNG would take longer than a stroke should wait.
+    """
     image = images.to_image(picture.tensor, Picture(tensor=picture.tensor, alpha=picture.alpha))
     image.thumbnail((side, side))
-    if "A" in image.mode or image.width * image.height <= EXACT:
+    if "A" in image.mode or image.width * image.height <= EXACT and not live:
         image.save(stem.with_suffix(".png"), compress_level=2)
     else:
         image.save(stem.with_suffix(".jpg"), quality=92, subsampling=0)

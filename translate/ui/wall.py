@@ -36,7 +36,7 @@ element.addEventListener("click", event => {
 """
 LOOK = """
 h2 { margin: 18px 0 8px; font-size: 1.15rem; }
-.wall { display: grid; grid-template-columns: repeat(auto-fill, minmax(180px, 1fr)); gap: 14px; }
+.wall { display: grid; grid-template-columns: repeat(auto-fill, minmax(164px, 1fr)); gap: 14px; }
 @media (max-width: 480px) { .wall { grid-template-columns: 1fr 1fr; gap: 10px; } }
 button { display: flex; flex-direction: column; justify-content: flex-start; margin: 0 !important;
   padding: 0; text-align: left; cursor: pointer; overflow: hidden; border-radius: 12px;

@@ -1,4 +1,4 @@
-"""Mean of three slanted ones, minus that of three upright ones, plus three upright zeros: slanted zeros.
+"""Three slanted threes less three upright threes plus three upright zeros, in codes: a slanted zero.
 
 Radford et al. 2016 (arXiv 1511.06434), figure 7, on digits and a VAE's codes. Number: the slant, how far
 ink moves sideways a row, of the zeros before and after.
@@ -20,22 +20,32 @@ def slant(x: torch.Tensor) -> torch.Tensor:
     return (ink * up * right).sum((1, 2)) / (ink * up * up).sum((1, 2)).clamp_min(1e-6)
 
 
+def typical(x: torch.Tensor, codes: torch.Tensor, share: float) -> torch.Tensor:
+    """Of the pictures as slanted as that share of all is, the three nearest to their mean code: [3]."""
+    lean = slant(x)
+    alike = (lean - lean.quantile(share)).abs().argsort()[: max(4, len(x) // 20)]
+    return alike[(codes[alike] - codes[alike].mean(0)).norm(dim=1).argsort()[:3]]
+
+
 def draw(work: Work) -> Drawn:
-    task, batch = autoencoder("vae", work), some(pictures(work, "labels"), 1500)
+    task, batch = autoencoder("vae", work), some(pictures(work, "labels"), 5000)
     x, label = batch["image"], batch["label"]
-    ones, zeros = x[label == 1], x[label == 0]
-    zeros = zeros[slant(zeros).abs().argsort()]
-    upright = ones[slant(ones).abs().argsort()][:3]
-    leaning = ones[(slant(ones) - 0.45).abs().argsort()][:3]  # half as much as the most slanted
-    three = {"slanted ones": leaning, "upright ones": upright, "upright zeros": zeros[:3]}
+    threes, zeros = x[label == 3], x[label == 0]
     with torch.no_grad():
-        a, b, c = (task.encode(shown).mean(0) for shown in three.values())
+        of_threes, of_zeros = task.encode(threes), task.encode(zeros)
+        chosen = [
+            (threes, of_threes, typical(threes, of_threes, 0.85)),
+            (threes, of_threes, typical(threes, of_threes, 0.15)),
+            (zeros, of_zeros, typical(zeros, of_zeros, 0.15)),
+        ]
+        a, b, c = (codes[three].mean(0) for _, codes, three in chosen)
         before, after = (task.generate(noise=code[None]) for code in (c, a - b + c))
         near = a - b + c + 0.15 * torch.randn(5, len(a), generator=torch.Generator().manual_seed(work.seed))
         found = task.generate(noise=near)
-    sums = torch.cat([task.generate(noise=m[None]).detach() for m in (a, b, c)])
+        sums = torch.cat([task.generate(noise=m[None]) for m in (a, b, c)])
+    three_each = torch.cat([shown[three] for shown, _, three in chosen])
     shown = {
-        "slanted ones, upright ones, upright zeros: three each": torch.cat(list(three.values())),
+        "slanted threes, upright threes, upright zeros: three each": three_each,
         "decodings of the three means, of a - b + c, and of codes near it": torch.cat([sums, after, found]),
     }
     return Drawn(

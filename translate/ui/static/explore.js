@@ -27,7 +27,7 @@ window.sliders = (element, tell) => {
         const label = document.createElement("label"), input = document.createElement("input");
         Object.assign(input, {type: "range", min: -4, max: 4, step: 0.05, value});
         input.addEventListener("input", send);
-        label.append(`z${place + 1}`, input);
+        label.append(found.names[place], input);
         return label;
       }));
     }

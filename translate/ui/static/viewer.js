@@ -119,7 +119,7 @@ window.viewer = (element, tell) => {
       return make("div", {className: "cell"}, one, quick);
     }));
     board.style.setProperty("--columns", Math.ceil(Math.sqrt(value.pictures.length)));
-    board.classList.toggle("many", value.pictures.length > 9);
+    board.classList.toggle("many", value.pictures.length > 16);
     if (value.id) {
       tools.append(back, save, format, degree, copy, full);
       const ways = value.onward || [];
