@@ -161,7 +161,8 @@ def theme() -> gr.themes.Base:
         color_accent="*primary_600",
     )  # fmt: skip
     edges = dict(  # what can be written in or pressed has an edge that is seen; blocks begin where columns do
-        block_padding="0px", block_title_padding="0px", block_title_background_fill="none",
+        block_padding="0px", block_background_fill="transparent", block_background_fill_dark="transparent",
+        block_border_width_dark="0px", block_title_padding="0px", block_title_background_fill="none",
         block_title_background_fill_dark="none", block_title_text_weight="600",
         input_border_width="1px", input_border_color="*neutral_400", input_border_color_dark="*neutral_500",
         input_border_width_dark="1px", checkbox_border_color="*neutral_400",
