@@ -66,7 +66,7 @@ CSS = """
 .block.line:not(:has(p)), .column:has(#caption-result .empty) #caption-again { display: none; }
 .block:has(> .image-container), .block:has(> button .icon-wrap), .block:has(> .empty) {
   border: 1px dashed var(--border-color-primary) !important; }
-.form, .styler { gap: 14px !important; }
+.form, .styler { gap: 14px !important; background: transparent !important; border: 0 !important; }
 .line p { margin: 0; padding: 6px 10px; border-radius: 8px; }
 .line .problem { background: color-mix(in srgb, #d97706 14%, transparent); border-left: 3px solid #d97706; }
 .line .remark { color: var(--body-text-color-subdued); padding-left: 0; }
@@ -155,6 +155,7 @@ def theme() -> gr.themes.Base:
         block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300",
         button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_700",
         checkbox_label_background_fill_selected="*primary_600",
         checkbox_label_background_fill_selected_dark="*primary_600",
         checkbox_label_text_color_selected="white", checkbox_label_text_color_selected_dark="white",
