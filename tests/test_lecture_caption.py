@@ -50,3 +50,8 @@ def test_the_red_bird_is_redder(page):
     red, cream = drawn(LECTURE), drawn(CREAM)
     assert len(red) == len(cream) == 4 and red[0].shape == (128, 128, 3)
     assert redness(red) > max(0.05, 2 * redness(cream))
+
+    example = page.locator("#caption-examples button").nth(2)  # one that a handler put there
+    words = example.inner_text().rstrip(".")
+    example.click()
+    page.locator("#caption-result").get_by_text(words).first.wait_for()

@@ -242,8 +242,9 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             )  # fmt: skip
             runner = Runner(shelf, "caption", "Draw")
             examples = gr.Dataset(
-                label="Examples", components=[caption], samples=[[""]], type="values", samples_per_page=8
-            )
+                label="Examples", components=[caption], samples=[[""]], type="values", samples_per_page=8,
+                elem_id="caption-examples",
+            )  # fmt: skip
             with gr.Accordion("Mix with another caption or colour", open=False):
                 colour = gr.Dropdown([], label="Towards a colour", elem_id="caption-colour")
                 second = gr.Textbox(label="or towards another caption", elem_id="caption-second")

@@ -120,6 +120,7 @@ window.viewer = (element, tell) => {
     }));
     board.style.setProperty("--columns", Math.ceil(Math.sqrt(value.pictures.length)));
     board.classList.toggle("many", value.pictures.length > 16);
+    board.classList.toggle("dense", value.pictures.length > 9);
     if (value.id) {
       tools.append(back, save, format, degree, copy, full);
       const ways = value.onward || [];
