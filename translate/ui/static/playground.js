@@ -17,7 +17,7 @@ window.playground = element => {
   element.replaceChildren(make("div", {className: "playground"}, canvas, key, words, facts, curve, doctor));
   const pen = canvas.getContext("2d"), line = curve.getContext("2d");
   const SIDE = 36, small = make("canvas", {width: SIDE, height: SIDE}), ink = small.getContext("2d");
-  let history = [], last = null, frames = 0;
+  let history = [], last = null, frames = 0, due = 0;
   const at = v => 280 + v * 0.28, down = v => 280 - v * 0.28;
   function surface(levels) {
     pen.fillStyle = "#fff";
@@ -73,11 +73,14 @@ window.playground = element => {
     if (!frame) return;
     if (!last || frame.t < last.t || frame.data != last.data) history = [];
     last = frame;
+    history.push({distance: frame.distance, loss_D: frame.loss_D, loss_G: frame.loss_G});
+    if (history.length > 1200) history = history.filter((_, i) => i % 2);
+    due ||= requestAnimationFrame(() => { due = 0; paint(last); });  // where they come faster than they are drawn, the newest
+  }
+  function paint(frame) {
     frames += 1;
     canvas.dataset.frames = frames;
     canvas.dataset.update = frame.t;
-    history.push({distance: frame.distance, loss_D: frame.loss_D, loss_G: frame.loss_G});
-    if (history.length > 1200) history = history.filter((_, i) => i % 2);
     surface(frame.surface);
     dots(frame.real, "#0072b2aa", 3);
     dots(frame.made, "#d55e00dd", 3);
