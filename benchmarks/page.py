@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import tyro
 from PIL import Image
 
@@ -44,7 +45,7 @@ def served() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), "--models", "pretrained"]
+    command = [sys.executable, "app.py", "--port", str(port), "--models", "pretrained", "--no-train"]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
@@ -53,10 +54,19 @@ def served() -> Iterator[str]:
                 urllib.request.urlopen(address, timeout=5).close()
                 break
             time.sleep(0.1)
+        at_rest(psutil.Process(server.pid))
         yield address
     finally:
         server.terminate()
         server.wait(20)
+
+
+def at_rest(process: psutil.Process) -> None:
+    """Waits, a minute at most, until the pictures of tab Start are painted."""
+    calm, end = 0, time.monotonic() + 60
+    process.cpu_percent()
+    while calm < 3 and time.monotonic() < end:
+        calm = calm + 1 if process.cpu_percent(1.0) < 10 else 0
 
 
 def playground(page, visit: Visit) -> str:

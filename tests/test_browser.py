@@ -295,6 +295,13 @@ def test_nobody_is_shut_out(page, tmp_path):
         found = [v for v in told if v["impact"] in ("serious", "critical")]
         nodes = [(v["id"], [node["html"][:150] for node in v["nodes"][:3]]) for v in found]
         assert nodes == [], name
+    moves = """() => [...document.querySelectorAll("*")].filter(element => {
+        const style = getComputedStyle(element);
+        return style.animationName != "none" || parseFloat(style.transitionDuration) > 0;
+    }).length"""
+    assert page.evaluate(moves) > 0
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(moves) == 0, "nothing moves for who asks for that"
 
 
 def test_files_of_the_machine_are_not_served(address, models):

@@ -95,6 +95,9 @@ CSS = """
 .chips .lost { opacity: 0.6; }
 #input img { width: 100%; height: 100%; object-fit: contain; }
 footer { display: none !important; }
+@media (prefers-reduced-motion: reduce) {
+  *, ::before, ::after { animation: none !important; transition: none !important; scroll-behavior: auto !important; }
+}
 """
 
 
