@@ -96,7 +96,7 @@ CSS = """
 #input img { width: 100%; height: 100%; object-fit: contain; }
 footer { display: none !important; }
 @media (prefers-reduced-motion: reduce) {
-  *, ::before, ::after { animation: none !important; transition: none !important; scroll-behavior: auto !important; }
+  *, ::before, ::after { animation: none !important; transition: none !important; }
 }
 """
 
