@@ -257,7 +257,8 @@ def test_a_folder_is_given_as_its_pictures(page, tmp_path):
             document.querySelector("#train-a").dispatchEvent(drop);
         }"""
     )
-    page.locator("#train-a").get_by_text("b.JPG").wait_for()
+    page.locator("[data-folder=train-a] + span").get_by_text("2 files of the folder.").wait_for()
+    page.locator("#train-a tr").nth(1).wait_for()
 
 
 def test_it_fits_a_telephone(page, tmp_path):

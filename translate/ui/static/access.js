@@ -1,4 +1,6 @@
-// What Gradio's own parts lack for screen readers: its empty gallery has a name and no role.
+// What Gradio's own parts lack: its empty gallery has a name and no role, and a button the name of a translation
+// that is not there.
 new MutationObserver(() => {
   for (const empty of document.querySelectorAll('div[aria-label="Empty value"]:not([role])')) empty.setAttribute("role", "img");
+  for (const more of document.querySelectorAll('[aria-label="common.upload"]')) more.ariaLabel = more.title = "Upload others";
 }).observe(document, {childList: true, subtree: true});
