@@ -1,7 +1,8 @@
-"""Without batch norm the standard game loses modes; the Wasserstein game with a penalty finds them all.
+"""Without batch norm the standard game chases one mode, then the next; the Wasserstein game spreads at once.
 
 Arjovsky et al. 2017 (arXiv 1701.07875), figures 6 and 7, as a toy: the same dense networks of ReLUs, no
-norm anywhere, on a ring of 8 Gaussians; only the game differs.
+norm anywhere, on a ring of 8 Gaussians; only the game differs, and that D has five updates for each of G in
+the Wasserstein game, as published. At 2,500 turns of G both have found all modes here; at 750 one of them.
 """
 
 import torch
@@ -39,6 +40,8 @@ def draw(work: Work) -> Drawn:
             cloud(panel, torch.tensor(points.CIRCLE), DATA, size=10)
             panel.set(xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[], aspect="equal")
             turns = lesson.t // game.get("n_critic", 1)
+            if column == 1:
+                numbers[f"modes after {turns:,} turns of G, {name}"] = modes(made)
             titled(
                 panel,
                 f"{name}, {turns:,} of G: {modes(made)} of 8" if column == 0 else f"{turns:,}: {modes(made)}",
