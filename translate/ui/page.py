@@ -65,7 +65,8 @@ CSS = """
 #alive button { margin-left: 8px; padding: 2px 12px; border: 1px solid #fff; border-radius: 6px; }
 .block.line { margin-top: -16px; }  /* of the gap above it; see .line p */
 #caption-result:has(.empty) ~ #caption-again { display: none; }
-.image-container, .block.folders, .block > .empty { border: 1px dashed var(--border-color-primary) !important; }
+.image-container, .block.folders, .block > .empty {
+  border: 1px dashed var(--border-color-primary) !important; }
 .form, .styler { gap: 14px !important; background: transparent !important; border: 0 !important; }
 .line p { margin: 16px 0 0; padding: 6px 10px; border-radius: 8px; }
 .line .problem { background: color-mix(in srgb, #d97706 14%, transparent); border-left: 3px solid #d97706; }
