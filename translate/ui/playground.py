@@ -60,7 +60,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
         "Pick what to see, press Play, then change anything while it runs.",
         elem_id="playground-head",
     )
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_id="playground-row"):
         with gr.Column(min_width=320):
             preset = gr.Radio(list(PRESETS), value=first, label="What to see", elem_id="playground-preset")
             why = gr.Markdown(told, elem_id="playground-why")

@@ -110,14 +110,14 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
                 label="What shall be learned?", elem_id="train-what",
             )  # fmt: skip
             a = gr.Files(
-                label=f"{first.sides[0]} (or a folder, or a zip)",
+                label=f"{first.sides[0]} (or a zip)",
                 elem_id="train-a",
                 elem_classes="folders",
                 height=170,
             )
             folders("train-a", AT_ONCE)
             b = gr.Files(
-                label=f"{first.sides[1]} (or a folder, or a zip)",
+                label=f"{first.sides[1]} (or a zip)",
                 elem_id="train-b",
                 elem_classes="folders",
                 height=170,
@@ -160,7 +160,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
 
     def choose(key: str):
         lesson = lesson_of(key)
-        labels = [f"{label} (or a folder, or a zip)" if least > 1 else label for label, least in
+        labels = [f"{label} (or a zip)" if least > 1 else label for label, least in
                   zip(lesson.sides, lesson.least, strict=True)]  # fmt: skip
         two = len(labels) > 1
         return {
