@@ -124,11 +124,12 @@ def matching(folder: Path, pictures, captions: list[str]) -> float | None:
     task = task_class(config, info)
     tensors, _ = checkpoint.read_state(states[-1][1])
     own = {k.removeprefix("task."): v for k, v in tensors.items() if k.startswith("task.")}
-    task.load_state_dict(own, strict=False)
+    absent = task.load_state_dict(own, strict=False).missing_keys
     task.eval()
-    D = next((net for name in ("D", "D_2", "D_1") if (net := getattr(task, name, None))), None)
-    if D is None:
+    name = next((name for name in ("D", "D_2", "D_1") if hasattr(task, name)), None)
+    if name is None or any(key.startswith(f"{name}.") for key in absent):
         return None
+    D = getattr(task, name)
     if pictures.shape[-1] != config.size:
         pictures = F.interpolate(pictures, (config.size, config.size), mode="bilinear", antialias=True)
     with torch.inference_mode():

@@ -35,9 +35,18 @@ class Input:
     draw: Callable[[Task, int, torch.Generator], Any] | None  # n of them from a seed; None: must be given
 
 
-def draw_noise(task: Task, n: int, generator: torch.Generator) -> Tensor:
-    """One after the other, so that the first k of n are those of k."""
-    return torch.stack([torch.randn(task.noise_shape, generator=generator) for _ in range(n)])
+def draw_noise(task: Task, n: int, generator: torch.Generator, truncation: float = 0.0) -> Tensor:
+    """[n, *noise_shape], one after the other, so that the first k of n are those of k.
+
+    truncation: numbers farther from 0 are drawn anew; 0 is off.
+    """
+    drawn = []
+    for _ in range(n):
+        z = torch.randn(task.noise_shape, generator=generator)
+        if truncation:
+            torch.nn.init.trunc_normal_(z, a=-truncation, b=truncation, generator=generator)
+        drawn.append(task.placed(z, generator))
+    return torch.stack(drawn)
 
 
 def draw_labels(task: Task, n: int, generator: torch.Generator) -> Tensor:

@@ -99,6 +99,10 @@ class Task(nn.Module):
         """
         raise TypeError(f"{type(self).__name__} must define generate()")
 
+    def placed(self, noise: Tensor, generator: torch.Generator) -> Tensor:
+        """What is used of one normal noise [*noise_shape], on the CPU, drawn from a seed: all as it is."""
+        return noise
+
     def before_training(self, dataset) -> None:
         """Called before the first update of every start, resumed or not, on the task's device: may keep what
         it needs of the training data, as plain attributes, and set weights by it once."""

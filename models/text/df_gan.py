@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from datasets.options import Captions
 from models.common import objectives
+from models.common.anchors import Anchors
 from models.common.layers import LowPass
 from models.common.projected import Projected
 from models.common.text import FromText, shifted
@@ -207,6 +208,8 @@ class Config(Captions, TextConfig):
     discriminator: Literal["plain", "projected"] = "plain"  # projected: by ImageNet features, no penalty
     joint: int = 64  # layers in which D compares picture and sentence, 2 n in the authors' code
     noise: int = 100  # numbers of z, the authors' code
+    anchors: int = 0  # in use, z lies near one of so many that gave good pictures (recipes.good_noise)
+    spread: float = 0.3  # how near: the share s of other noise
     learning_rate: float = 1e-4  # of G, as published
     rate_D: float = 4e-4  # of D, as published
     matching: bool = True  # pictures with wrong captions count as false; off: for comparison
@@ -226,6 +229,11 @@ class DFGAN(FromText):
         if c.size not in SIZES:
             raise UserError(f"DF-GAN draws {', '.join(map(str, SIZES))} px, not --size {c.size}")
         self.noise_shape = (c.noise,)
+        if c.anchors:
+            self.anchors, self.exported = (
+                Anchors(c.anchors, (c.noise,), c.spread),
+                (*self.exported, "anchors"),
+            )
         self.G = Generator(c.noise, self.text_width, c.channels, c.size, colours, c.widest, c.low_pass)
         if c.discriminator == "projected":
             self.D = Projected(self.text_width, c.size, c.joint)
@@ -279,6 +287,9 @@ class DFGAN(FromText):
 
     def paint(self, z: Tensor, e: Tensor) -> Tensor:
         return self.G(z, e)
+
+    def placed(self, noise: Tensor, generator: torch.Generator) -> Tensor:
+        return self.anchors(noise, generator) if self.config.anchors else noise
 
     @classmethod
     def tiny(cls) -> Config:

@@ -164,14 +164,7 @@ class Sampler:
 
     def noise(self, n: int, seed: int, truncation: float = 0.0) -> Tensor:
         """[n, *noise_shape], see `imagine`."""
-        generator = torch.Generator().manual_seed(seed)
-        noise = []
-        for _ in range(n):
-            z = torch.randn(self.task.noise_shape, generator=generator)
-            if truncation:
-                torch.nn.init.trunc_normal_(z, a=-truncation, b=truncation, generator=generator)
-            noise.append(z)
-        return torch.stack(noise)
+        return inputs.draw_noise(self.task, n, torch.Generator().manual_seed(seed), truncation)
 
     def between(
         self, captions: tuple[str, str], seeds: tuple[int, int], n: int, *, truncation: float = 0.0
