@@ -14,6 +14,7 @@ from tests.conftest import build
 from translate.config import UserError
 from translate.inference.pipeline import Pipeline
 from translate.inputs import label_weights
+from translate.training.checkpoint import write_model
 from translate.training.observers import preview_batch
 from translate.training.stream import collate
 
@@ -88,6 +89,39 @@ def test_styles_are_asked_for_and_mixed(data):
     assert np.array_equal(made["scream"], made["scream:1+waves:0"])
     assert len({value.tobytes() for value in made.values()}) == 4
     assert label_weights(pipeline.task.info, "scream:3+waves:1").tolist() == [0.75, 0.25]
+
+
+@pytest.fixture
+def models(data, tmp_path):
+    torch.manual_seed(0)
+    task = build(StyledCUT, data)
+    for module in task.G.modules():
+        if isinstance(module, ConditionalNorm):
+            module.beta.data = torch.randn_like(module.beta)
+    write_model(tmp_path / "models" / "two", task, 7)
+    return tmp_path / "models"
+
+
+def test_styles_are_mixed_by_sliders_on_the_page(shelf, places):
+    from translate.ui import mixing
+    from translate.ui.translate import painter, translate
+
+    (entry,) = shelf.translators()
+    assert painter(entry) and mixing.styles(entry) == ["scream", "waves"]
+    sliders = mixing.shown(entry)
+    assert [slider["visible"] for slider in sliders] == [True] * 2 + [False] * (mixing.MOST - 2)
+    assert [slider["value"] for slider in sliders[:2]] == [100, 0] and sliders[1]["label"] == "waves, %"
+
+    def painted(*shares):
+        return translate(shelf, "two", str(places / "photos" / "0.png"), shares=shares)
+
+    one, other, both, more = painted(100, 0), painted(0, 30), painted(50, 50), painted(100, 100)
+    pixels = [made.pictures[0].tensor for made in (one, other, both, more)]
+    assert not torch.equal(pixels[0], pixels[1]) and not torch.equal(pixels[0], pixels[2])
+    assert torch.equal(pixels[2], pixels[3]) and "50% scream, 50% waves" in more.note
+    assert "100% waves" in other.note
+    with pytest.raises(UserError, match="a share above 0"):
+        painted(0, 0)
 
 
 @pytest.mark.parametrize(

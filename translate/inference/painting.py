@@ -47,12 +47,13 @@ def paint(
     *,
     direction: str = "AtoB",
     keep_alpha: bool = True,
+    label: str | None = None,
     progress: Progress | None = None,
 ) -> Picture:
-    """The painted copy, with `side` pixels on the longer side at the most."""
+    """The painted copy, with `side` pixels on the longer side at the most. label: a style, or a mixture."""
     copy = smaller(picture, side) if side else picture
     return pipeline.translate(
-        copy, direction=direction, work_size=0, keep_alpha=keep_alpha, progress=progress
+        copy, direction=direction, work_size=0, keep_alpha=keep_alpha, label=label, progress=progress
     )
 
 

@@ -14,7 +14,8 @@ from translate.ui.lanes import Lanes
 
 LOADED = 12  # pipelines kept in memory, 20 to 60 MB each; loading one takes a second
 FILLING = [{"image", "mask"}, {"image", "mask", "noise"}]
-USABLE = [*FILLING, {"image"}, {"noise"}, {"noise", "label"}, {"text", "noise"}]  # what models may take
+TRANSLATING = [{"image"}, {"image", "label"}]  # the label: a style, or a mixture of several
+USABLE = [*FILLING, *TRANSLATING, {"noise"}, {"noise", "label"}, {"text", "noise"}]  # what models may take
 MAX_PIXELS = 40_000_000  # of a picture that is given
 
 
@@ -59,7 +60,7 @@ class Shelf:
     def translators(self) -> list[Entry]:
         """Those that tab Translate offers: first what people have pictures for at hand."""
         enlargers = {entry.name for entry in self.enlargers()}
-        found = [e for e in self.entries() if self.takes(e) == ("image",) and e.name not in enlargers]
+        found = [e for e in self.entries() if {*self.takes(e)} in TRANSLATING and e.name not in enlargers]
         return sorted(found, key=lambda entry: entry.domains[:1] != ["photo"])
 
     def samplers(self) -> list[Entry]:

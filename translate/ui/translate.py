@@ -15,7 +15,7 @@ from translate.config import UserError
 from translate.inference import painting
 from translate.inference.catalog import Entry
 from translate.inference.images import Picture
-from translate.ui import drawing, rectangles, wall
+from translate.ui import drawing, mixing, rectangles, wall
 from translate.ui.lanes import Job, Report
 from translate.ui.parts import Chooser, Hint, Runner, on, portrait
 from translate.ui.pictures import Unreadable, extent, lay, opened, pixels, showable, thumbnail
@@ -33,7 +33,7 @@ PAINTED = 8  # painted copies kept, so that another strength is mixed at once
 def painter(entry: Entry) -> bool:
     """Whether a model has a manner that shows at any size: it learned from pieces of two collections."""
     Task = method(entry.task)
-    return Task.data == "unpaired" and Task.takes == ("image",) and not entry.facts.get("palette")
+    return Task.data == "unpaired" and Task.takes[:1] == ("image",) and not entry.facts.get("palette")
 
 
 def painted_at(entry: Entry, brush: float = 1.0) -> int:
@@ -53,10 +53,12 @@ def translate(
     report: Report | None = None,
     strength: float = 1.0,
     brush: float = 1.0,
+    shares: tuple[float | None, ...] = (100,),
 ) -> Made:
     """One uploaded file to a picture of the same size. Raises UserError with a sentence for the user.
 
     strength: 0 is the picture, 1 all of the style; brush: how broad the strokes are; both of painters alone.
+    shares: of each style of a model that has several, in per cent.
     """
     if not source:
         raise Hint("Give a picture first: drop one, paste one, take one or pick an example.")
@@ -69,14 +71,14 @@ def translate(
     if paints and side >= max(extent(source)):
         side = 0
     amount = side**2 if side else pixels(source)
-    options = dict(direction=direction, keep_alpha=keep_alpha)
+    options = dict(direction=direction, keep_alpha=keep_alpha, label=mixing.mixture(entry, shares))
     with shelf.lanes.job(session, model, amount, report) as job:
         with shelf.lanes.aside(job):
             picture = opened(source, shelf.max_pixels)
         start = time.perf_counter()
         options["progress"] = counted(job)
         if paints:
-            known = (pipeline, source, direction, side, keep_alpha)
+            known = (pipeline, source, direction, side, keep_alpha, options["label"])
             copy = copies.get(known) or painting.paint(pipeline, picture, side, **options)
             remember(known, copy)
             result = painting.whole(
@@ -96,6 +98,7 @@ def translate(
         else ""
     )
     note += f", strength {strength:.0%}" if paints and strength < 1 else ""
+    note += f", {mixed}" if (mixed := mixing.said(options["label"])) else ""
     return Made((result,), note, f"{Path(source).stem}-{model}", title(entry), picture, source=shown)
 
 
@@ -233,6 +236,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
                 allow_preview=False, container=False, object_fit="contain", interactive=False, buttons=[],
             )  # fmt: skip
             runner = Runner(shelf, "", "Translate")
+            sliders = mixing.sliders()
             with gr.Group(visible=False, elem_id="painter") as strokes:
                 strength = gr.Slider(0, 100, 100, step=5, label="Strength, %", elem_id="strength")
                 brush = gr.Slider(40, 250, 100, step=10, label="Brush size, %", elem_id="brush")
@@ -275,14 +279,16 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             preview: portrait(entry),
             card: f"{about(entry)}\n\n{told_card(entry)}",
             strokes: gr.update(visible=painter(entry)),
+            **dict(zip(sliders, mixing.shown(entry), strict=True)),
         }
 
-    def run(name, how, path, drawn, plan, way, at, alpha, share, broad, session="", report=None):
+    def run(name, how, path, drawn, plan, way, at, alpha, share, broad, *shares, session="", report=None):
         """What is given: the picture, the drawing or the board."""
         entry = shelf.entry(name)
         if how == DRAW:
             path = rectangles.saved(entry, plan) if rectangles.palette(entry) else drawing.saved(drawn)
         mixed = dict(strength=(100 if share is None else share) / 100, brush=(broad or 100) / 100)
+        mixed["shares"] = shares
         made = translate(shelf, name, path, way, at, alpha, session, report, **mixed)
         if how == DRAW:  # the drawing is beside it, in colours for people
             made = dataclasses.replace(made, before=None)
@@ -318,8 +324,8 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         return {**there, **brought_in(card.given, card.entry)}
 
     depending = [panel, details, about_line, direction, size, examples, preview, card, way_in, upload, canvas]
-    depending += [board, result.viewer, strokes]
-    given = [model, way_in, source, canvas, board, direction, size, keep_alpha, strength, brush]
+    depending += [board, result.viewer, strokes, *sliders]
+    given = [model, way_in, source, canvas, board, direction, size, keep_alpha, strength, brush, *sliders]
     ways_in = [way_in, upload, canvas, board]
 
     def translating(events, **more):
@@ -329,7 +335,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     changed = on(model.change, show, [model, arrived], [*depending, arrived], runner.said)
     translating(changed.then)
     translating([runner.go.click, direction.input, size.input, keep_alpha.input, source.input])
-    translating([strength.release, brush.release], trigger_mode="always_last")
+    translating([s.release for s in (strength, brush, *sliders)], trigger_mode="always_last")
     result.of(every.click, all_styles, [source, brush], runner.said)
     chosen = on(way_in.input, choose_way, [way_in, model], [upload, canvas, board])
     translating(chosen.then)
