@@ -131,8 +131,7 @@ class Person(threading.Thread):
     def translate(self, visitor) -> dict:
         handler = visitor.handler("go", "click")
         given = self.give(visitor, 4000 if self.long else self.random.choice([320, 480]))
-        cards = json.loads(visitor.components[visitor.named("model")]["props"]["props"]["cards"])
-        style = self.random.choice([card["name"] for card in cards if card["name"].startswith("photo")])
+        style = self.random.choice([name for name in cards(visitor) if name.startswith("photo")])
         return visitor.run(handler, visitor.values(handler, model=style, input=given))
 
     def caption(self, visitor) -> dict:
@@ -185,6 +184,27 @@ def crowd(load: Load, address: str, seconds: float) -> Results:
     return results
 
 
+def everything(load: Load, address: str) -> None:
+    """Every model of tab Translate once at the largest size of a job, so that what stays loaded is loaded."""
+    from tests.visitor import Visitor
+
+    visitor = Visitor(address, timeout=300).load()
+    person = Person(0, dataclasses.replace(load, long=1), address, Results(), 0.0, None)
+    handler, given = visitor.handler("go", "click"), person.give(visitor, 4000)
+    for card in cards(visitor):
+        done = visitor.run(handler, visitor.values(handler, model=card, input=given))
+        assert done["success"], done
+    visitor.close()
+
+
+def cards(visitor) -> list[str]:
+    """Names of the models that tab Translate offers."""
+    return [
+        card["name"]
+        for card in json.loads(visitor.components[visitor.named("model")]["props"]["props"]["cards"])
+    ]
+
+
 def largest(load: Load, address: str, server) -> None:
     """The server's memory after each of the largest pictures that the page takes (40 million pixels)."""
     from tests.visitor import Visitor
@@ -208,6 +228,7 @@ def main(load: Load) -> None:
     try:
         if load.largest:
             return largest(load, address, server)
+        everything(load, address)
         crowd(dataclasses.replace(load, visitors=4, pause=0.1), address, 20)
         print(sentence(*opening(address, load.visitors)), flush=True)
         before = memory(server)

@@ -80,3 +80,16 @@ def test_compare(lab):
         lab.get_by_text("Export votes (CSV)").click()
     assert download.value.suggested_filename == "votes.csv"
     fits(lab)
+
+
+def test_an_opening_asks_the_server_one_thing(browser, address):
+    """Every visitor's session is its own; all else came with the page, however many tabs there are."""
+    page, jobs = browser.new_page(), []
+    page.on(
+        "request", lambda request: jobs.append(request.post_data) if "queue/join" in request.url else None
+    )
+    page.goto(address)
+    page.get_by_role("tab", name="Translate", exact=True).wait_for()
+    page.wait_for_timeout(1500)
+    page.close()
+    assert len(jobs) == 1

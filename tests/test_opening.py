@@ -79,11 +79,8 @@ def test_handlers_that_compute_or_ask_who_is_there_are_left_to_browsers(built):
 @pytest.fixture(scope="module")
 def served(models, tmp_path_factory):
     """serve(**how): the address of an open page in this process."""
-    from starlette.middleware import Middleware
-
-    from translate.ui.gate import Gate
     from translate.ui.opening import Opening, Sessions
-    from translate.ui.page import build
+    from translate.ui.page import Guarded, build
     from translate.ui.shelf import Shelf
 
     root = tmp_path_factory.mktemp("some")
@@ -96,9 +93,9 @@ def served(models, tmp_path_factory):
         shelf = Shelf([root])
         page = build(shelf)
         opening = Opening(page, shelf.stamp)
-        gate = {"middleware": [Middleware(Gate, page=page, opening=opening)]}
+        guarded = Guarded(page, opening)
         _, address, _ = page.launch(
-            prevent_thread_lock=True, quiet=True, ssr_mode=False, _frontend=False, app_kwargs=gate, **how
+            prevent_thread_lock=True, quiet=True, ssr_mode=False, _frontend=False, _app=guarded, **how
         )
         page.app.state_holder = Sessions(page, opening)
         pages.append(page)

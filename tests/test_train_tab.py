@@ -1,5 +1,7 @@
 """Training from the page: what is dropped, one training at a time, pause, restart; a first own model."""
 
+# ruff: noqa: F811  fixtures come from the other files
+
 import time
 import zipfile
 
@@ -7,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.test_browser import address, browser, choose, page, result  # noqa: F401
+from tests.test_page import models, photo  # noqa: F401
 from translate.config import UserError
 
 pytest.importorskip("gradio")
@@ -120,6 +124,8 @@ def test_one_training_at_a_time_is_paused_goes_on_and_is_stopped(trainer, tmp_pa
     second = trainer.go_on()
     assert second.pid != first.pid and trainer.now().state == "running"
     assert trainer.stop().state == "finished" and not trainer.alive(second)
+    now = shown(trainer, trainer.now())
+    assert "before anything was learned" in now["words"] and not now["ready"], "there is nothing to use"
     with pytest.raises(UserError, match="no training is paused"):
         trainer.go_on()
     with pytest.raises(UserError, match="no training is running"):
@@ -173,3 +179,27 @@ def shelf_of_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     (tmp_path / "models").mkdir()
     return Shelf([tmp_path / "models"])
+
+
+def test_from_the_drop_to_the_first_own_translation(page, tmp_path):
+    """Real trainings: one of a few updates that is timed, one that is stopped as soon as it has learned."""
+    page.set_default_timeout(90_000)
+    page.get_by_role("tab", name="Train", exact=True).click()
+    page.get_by_label("Pairs: sketch and picture").check()
+    page.set_input_files("#train-a input[type=file]", pictures(tmp_path / "a", 8, 128))
+    page.set_input_files("#train-b input[type=file]", pictures(tmp_path / "b", 8, 128))
+    page.locator("#train-b .file").nth(7).wait_for()
+    page.click("#train-look")
+    page.get_by_text("8 samples for training").wait_for()
+    page.locator("#train-sheet img").wait_for()
+    page.locator("#train-ahead").get_by_text("updates of").wait_for()
+    page.fill("#train-name input, #train-name textarea", "my-first")
+    page.click("#train-start")
+    page.locator("#train-status").get_by_text("In training: update").wait_for()
+    assert "--task pix2pix" in page.locator("#train-command textarea").input_value()
+    page.click("#train-stop")
+    page.locator("#train-status").get_by_text("Ready to use").wait_for()
+    page.click("#train-use")
+    choose(page, "my-first")
+    page.set_input_files("#input input[type=file]", photo(tmp_path / "photo.png", (40, 30)))
+    result(page, (40, 30))

@@ -233,7 +233,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     nothing = gr.Markdown(elem_id="caption-nothing", visible=False)
     with gr.Row(elem_id="caption-panel", elem_classes="result-first", equal_height=False) as panel:
         with gr.Column(min_width=320):
-            chooser = Chooser(shelf, shelf.drawers, "caption-model")
+            chooser = studio.choosers["caption"] = Chooser(shelf, shelf.drawers, "caption-model")
             model = chooser.model
             description = gr.Markdown(elem_id="caption-description")
             caption = gr.Textbox(

@@ -189,7 +189,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     nothing = gr.Markdown(elem_id="erase-nothing", visible=False)
     with gr.Row(elem_id="erase-panel", elem_classes="result-first", equal_height=False) as panel:
         with gr.Column(min_width=320):
-            chooser = Chooser(shelf, shelf.fillers, "erase-model")
+            chooser = studio.choosers["erase"] = Chooser(shelf, shelf.fillers, "erase-model")
             source = gr.Image(
                 label="Picture", elem_id="erase-input", sources=["upload", "clipboard", "webcam"], height=160,
                 type="filepath", image_mode=None, buttons=[],

@@ -232,10 +232,13 @@ class Gate:
     async def upload(self, scope: Scope, receive: Receive, send: Send, visitor: str) -> None:
         """Notes the paths that /upload answers with; a form that cannot be read is the client's mistake."""
         parts: list[bytes] = []
-        begun = False
+        begun = fallen = False
 
         async def sending(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, fallen
+            fallen |= message.get("status", 200) == 500
+            if fallen:
+                return
             begun = True
             if message["type"] == "http.response.body":
                 parts.append(message.get("body", b""))
@@ -253,6 +256,8 @@ class Gate:
         except Exception:
             if begun:
                 raise
+            fallen = True
+        if fallen:
             await answer(400, "the upload could not be read; try again")(scope, receive, send)
 
 

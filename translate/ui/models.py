@@ -10,7 +10,7 @@ from PIL import Image
 
 from translate.config import UserError
 from translate.inference.catalog import Entry, trouble
-from translate.ui.parts import on, portrait
+from translate.ui.parts import asleep, on, portrait
 from translate.ui.pictures import thumbnail
 from translate.ui.shelf import Shelf
 from translate.ui.shelf import title as named
@@ -193,5 +193,5 @@ def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
     picked = on(gallery.select, select, None, chosen)
     on(picked.then, show, chosen, parts)
     on(opened.select, lambda: gr.Timer(active=True), None, timer)
-    on([other.select for other in others], lambda: gr.Timer(active=False), None, timer)
-    on(timer.tick, show, [chosen, seen], parts)
+    asleep(timer, others)
+    on(timer.tick, show, [chosen, seen], parts, trigger_mode="multiple")

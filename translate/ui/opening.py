@@ -110,7 +110,9 @@ def targets(call: dict) -> list[tuple]:
 
 
 def same_for_all(function) -> bool:
-    """Whether a handler neither computes pictures nor asks who is there."""
+    """Whether a handler neither computes pictures nor asks who is there; scripts are left to browsers."""
+    if function.fn is None:
+        return False
     asked = {hint for hint in typing.get_type_hints(function.fn).values() if isinstance(hint, type)}
     private = any(issubclass(hint, gr.Request | gr.EventData) for hint in asked)
     return function.concurrency_id != WORK["concurrency_id"] and not private

@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 
 import gradio as gr
-from starlette.middleware import Middleware
+from gradio.routes import App, ORJSONResponse
+from starlette.types import ASGIApp
 
 from translate.config import UserError
 from translate.inference.catalog import HERE
@@ -185,6 +186,18 @@ def theme() -> gr.themes.Base:
     return soft.set(**readable | edges)
 
 
+class Guarded(App):
+    """Gradio's application behind the gate, which sees every request first."""
+
+    def __init__(self, *gate):
+        """gate: what `Gate` is given beside the application."""
+        super().__init__(default_response_class=ORJSONResponse)
+        self.gate = gate
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Gate(super().build_middleware_stack(), *self.gate)
+
+
 def build(shelf: Shelf, trainer: Trainer | None = None) -> Page:
     """The page, not yet served. trainer: who trains; None for a page that only uses models."""
     # Uploads and results older than a day are deleted, looked for every hour.
@@ -234,7 +247,8 @@ def build(shelf: Shelf, trainer: Trainer | None = None) -> Page:
                 wall.filled("Pictures out of nothing but chance", shelf.samplers()),
             )
 
-        on([page.load, first.select], walls, None, start)
+        on(page.load, walls, None, start)
+        on(start[0].returned, walls, None, start)
         api.endpoints(shelf)
     return page.queue(max_size=WAITING, api_open=False)
 
@@ -266,7 +280,6 @@ def serve(
         page = build(shelf, trainer)
         shown = page_folder() / SHOWN  # where the wall's pictures come one by one
         shown.mkdir()
-        gate = dict(page=page, tools=mcp.Tools(shelf, page) if tools else None)
         opening = Opening(page, lambda: (shelf.stamp(), shown.stat().st_mtime_ns))
         try:
             _, local, public = page.launch(
@@ -276,7 +289,6 @@ def serve(
                 share=share,
                 max_file_size=UPLOAD_LIMIT,
                 max_threads=THREADS,
-                app_kwargs={"middleware": [Middleware(Gate, opening=opening, **gate)]},
                 allowed_paths=[],
                 footer_links=[],
                 theme=theme(),
@@ -285,6 +297,7 @@ def serve(
                 ssr_mode=False,
                 quiet=True,
                 prevent_thread_lock=True,
+                _app=Guarded(page, opening, mcp.Tools(shelf, page) if tools else None),
                 _frontend=False,  # or Gradio gives up where its own HEAD / takes 3 s, on a busy machine
             )
         except OSError as error:

@@ -90,6 +90,12 @@ def on(
     return events(answered, inputs, shown or None, **options)
 
 
+def asleep(timer: gr.Timer, others: Sequence[gr.Tab]) -> None:
+    """A tab's timer rests while another tab is looked at; browsers see to it themselves."""
+    rest = "() => ({__type__: 'update', active: false})"
+    gr.on([other.select for other in others], None, None, timer, js=rest, show_progress="hidden")
+
+
 def untouched(image: gr.Image, payload) -> str | None:
     """A picture as the file that was given: `images.decode` alone judges it, and 16 bits survive."""
     return payload.path if payload else None
@@ -142,11 +148,20 @@ class Chooser:
 
         A choice that is still there is not sent back: meanwhile another may have been made.
         """
-        found = self.offered()
-        names, cards = [e.name for e in found], json.dumps([card(self.shelf, e) for e in found])
+        names, cards = self.listed()
         if name in names:
             return gr.update(cards=cards)
         return gr.update(cards=cards, value=names[0] if names else "")
+
+    def chosen(self, name: str):
+        """The list anew with this model chosen, where it is there."""
+        names, cards = self.listed()
+        return gr.update(cards=cards, value=name) if name in names else gr.update(cards=cards)
+
+    def listed(self) -> tuple[list[str], str]:
+        """The models' names; their cards as JSON."""
+        found = self.offered()
+        return [entry.name for entry in found], json.dumps([card(self.shelf, entry) for entry in found])
 
     def refresh_on(self, events):
         return on(events, self.refreshed, self.model, self.model)

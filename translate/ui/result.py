@@ -16,7 +16,7 @@ from urllib.parse import quote
 import gradio as gr
 
 from translate.config import UserError
-from translate.ui.parts import line, on, reporter
+from translate.ui.parts import Chooser, line, on, reporter
 from translate.ui.shelf import Shelf
 from translate.ui.values import VISITOR, Page
 from translate.ui.visit import Kept, Visits
@@ -60,6 +60,7 @@ class Studio:
         self.tabs: gr.Tabs | None = None
         self.results: dict[str, Result] = {}
         self.ways: dict[str, Way] = {}
+        self.choosers: dict[str, Chooser] = {}  # of tabs, by their names
         self.strip = gr.HTML(elem_id="strip", html_template="<div></div>", js_on_load=STRIP, render=False)
         self.file = gr.HTML(elem_id="file", html_template="<i></i>", js_on_load=SAVE, render=False)
 

@@ -52,7 +52,7 @@ def classes(entry: Entry) -> list[str]:
 def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     """Build the tab `here`; a click on a card of `start` leads here."""
     shelf = studio.shelf
-    chooser = Chooser(shelf, shelf.samplers, "samples-model")
+    chooser = studio.choosers["samples"] = Chooser(shelf, shelf.samplers, "samples-model")
     with gr.Row(elem_classes="result-first", equal_height=False):
         with gr.Column(min_width=320):
             count = gr.Slider(1, MOST, 16, step=1, label="Pictures", elem_id="samples-count")

@@ -10,7 +10,7 @@ import gradio as gr
 
 from translate.config import UserError
 from translate.ui.models import LOOK, Log, alarmed, duration
-from translate.ui.parts import Hint, folders, line, on, reporter
+from translate.ui.parts import Hint, asleep, folders, line, on, reporter
 from translate.ui.pictures import folder as page_folder
 from translate.ui.result import Studio
 from translate.ui.trainer import LESSONS, Lesson, Trainer, Training
@@ -77,22 +77,26 @@ def forecast(seconds: float, steps: int) -> str:
 def shown(trainer: Trainer, training: Training | None) -> dict:
     """What the page shows of the training: words, the newest preview, curves, and which buttons are alive."""
     if training is None:
-        return dict(words="Nothing is in training.", preview=None, curves=None, state="none", command="")
+        return dict(
+            words="Nothing is in training.", preview=None, curves=None, state="none", command="", ready=False
+        )
     folder = trainer.root / training.name
     log, steps = Log.read(folder), int(training.command[training.command.index("--steps") + 1])
     previews = sorted((folder / "previews").glob("step-*.png"))
     status = log.status(steps, time.time()) if log.lines else "It is starting."
+    ready = (folder / "weights.safetensors").exists()
+    done = f"**Ready to use** after {trainer.updates(training.name):,} updates."
     words = {
         "running": status,
         "paused": f"**Paused.** {status}",
-        "finished": f"**Ready to use** after {trainer.updates(training.name):,} updates.",
+        "finished": done if ready else "**Stopped** before anything was learned.",
         "failed": f"**It stopped:** {html.escape(training.words)}",
     }[training.state]
     words = f"### {html.escape(training.name)}\n\n{words}{alarmed(folder)}"
     preview, curves = str(previews[-1]) if previews else None, log.curves() if len(log.lines) > 1 else None
     return dict(
-        words=words, preview=preview, curves=curves, state=training.state, command=training.shown,
-        seen=(training.state, training.name, len(log.lines), preview),
+        words=words, preview=preview, curves=curves, state=training.state, ready=ready,
+        command=training.shown, seen=(training.state, training.name, len(log.lines), preview),
     )  # fmt: skip
 
 
@@ -222,6 +226,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
         alive = {pause: ["running"], go_on: ["paused", "failed"]}
         alive |= {stop: ["running", "paused"], use: ["finished", "paused"]}
         buttons = {part: gr.update(visible=state in states) for part, states in alive.items()}
+        buttons[use] = gr.update(visible=state in alive[use] and now["ready"])
         changed = {status: now["words"], **buttons}
         if now.get("seen") == before and before is not None:
             return changed
@@ -246,7 +251,8 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
         if now is None:
             raise Hint("Nothing was trained yet.")
         place = TABS[now.command[now.command.index("--task") + 1]]
-        return {studio.tabs: gr.Tabs(selected=place)}
+        there, chooser = {studio.tabs: gr.Tabs(selected=place)}, studio.choosers.get(place)
+        return there | ({chooser.model: chooser.chosen(now.name)} if chooser else {})
 
     live = [status, pause, go_on, stop, use, preview, plot, command, seen]
     on(what.input, choose, what, [a, b, folder_b, found, sheet, ahead, start], said)
@@ -256,12 +262,13 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
     on(tried.success, planned, [data, length], [data, ahead, start], said, **plan)
     on(length.input, planned, [data, length], [data, ahead, start], said, **plan)
     on(start.click, begun, [data, name, length], [data, start, *live], said)
-    on(timer.tick, view, seen, live)
+    on(timer.tick, view, seen, live, trigger_mode="multiple")  # an answer that got lost stops no other
     on(here.select, lambda: (gr.Timer(active=True), *in_order(view(None), live)), None, [timer, *live])
-    on([other.select for other in others], lambda: gr.Timer(active=False), None, timer)
+    asleep(timer, others)
     for button, act in ((pause, trainer.pause), (go_on, trainer.go_on), (stop, trainer.stop)):
         on(button.click, asked(act), None, live, watch_said)
-    on(use.click, used, None, studio.tabs, watch_said)
+    places = [studio.tabs, *(chooser.model for chooser in studio.choosers.values())]
+    on(use.click, used, None, places, watch_said)
 
 
 def in_order(values: dict, parts: list) -> list:

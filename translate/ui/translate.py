@@ -208,7 +208,7 @@ def example_way(entry: Entry, file: Path) -> str:
 def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     """Build the tab `here`; a click on a card of `start` leads here."""
     shelf, page = studio.shelf, studio.page
-    chooser = Chooser(shelf, shelf.translators, "model")
+    chooser = studio.choosers["translate"] = Chooser(shelf, shelf.translators, "model")
     model = chooser.model
     about_line = gr.Markdown(elem_id="description")
     with gr.Row(

@@ -33,6 +33,12 @@ element.addEventListener("click", event => {
   const card = event.target.closest("[data-model]");
   if (card) trigger("click", {model: card.dataset.model, example: Number(card.dataset.example)});
 });
+let away = false;  // "returned": the tab is seen again; a tab's own "select" comes with every opening, too
+new IntersectionObserver(() => {
+  const hidden = !element.checkVisibility();
+  if (away && !hidden) trigger("returned", {});
+  away = hidden;
+}).observe(element);
 """
 LOOK = """
 h2 { margin: 18px 0 8px; font-size: 1.15rem; }
