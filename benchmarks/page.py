@@ -128,15 +128,16 @@ WATCH = """() => {
 
 
 def strokes(page, canvas, visit: Visit) -> str:
-    """From letting go to the picture; a press and one move, so nothing was sent before that."""
+    """From letting go to the picture; a press and one short move, so nothing was sent before that."""
     box, taken = canvas.bounding_box(), []
     for number in range(visit.times + 1):
-        x, y = box["x"] + box["width"] * (0.2 + 0.05 * number), box["y"] + box["height"] * 0.3
+        x, y = box["x"] + box["width"] * (0.1 + 0.05 * number), box["y"] + box["height"] * 0.3
         page.wait_for_timeout(400)
         page.evaluate(WATCH)
         page.mouse.move(x, y)
         page.mouse.down()
-        page.mouse.up() if number % 2 else (page.mouse.move(x + 30, y + 90), page.mouse.up())
+        page.mouse.move(x + 60, y + 60)
+        page.mouse.up()
         page.wait_for_function("window.shownAt > 0", polling=5)
         taken.append(page.evaluate("window.shownAt - window.upAt"))
     return times(taken[1:])
@@ -153,19 +154,7 @@ def draw(page, visit: Visit) -> str:
 def board(page, visit: Visit) -> str:
     choose(page, "labels-to-facade")
     page.wait_for_function(f"{SHOWN}?.naturalWidth > 0")
-    found = page.locator("#board canvas").bounding_box()
-    taken = []
-    for number in range(visit.times + 1):
-        x, y = found["x"] + found["width"] * (0.1 + 0.05 * number), found["y"] + found["height"] * 0.2
-        page.wait_for_timeout(400)
-        page.evaluate(WATCH)
-        page.mouse.move(x, y)
-        page.mouse.down()
-        page.mouse.move(x + 60, y + 60)
-        page.mouse.up()
-        page.wait_for_function("window.shownAt > 0", polling=5)
-        taken.append(page.evaluate("window.shownAt - window.upAt"))
-    return times(taken[1:])
+    return strokes(page, page.locator("#board canvas"), visit)
 
 
 def style(page, visit: Visit) -> str:
