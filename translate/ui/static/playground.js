@@ -57,7 +57,9 @@ window.playground = element => {
   function curves() {
     line.clearRect(0, 0, 560, 110);
     line.font = "13px sans-serif";
-    const kinds = [["distance", "#cc3311", "distance to the data"], ["loss_D", "#0072b2", "loss of D"], ["loss_G", "#d55e00", "loss of G"]];
+    const dark = document.body.classList.contains("dark");
+    const kinds = [["distance", dark ? "#f28b82" : "#cc3311", "distance to the data"],
+      ["loss_D", dark ? "#7cc0ee" : "#0072b2", "loss of D"], ["loss_G", dark ? "#f2a65e" : "#d55e00", "loss of G"]];
     kinds.forEach(([name, colour, label], number) => {
       line.fillStyle = line.strokeStyle = colour;
       line.fillText(label, 4 + 170 * number, 14);
