@@ -5,13 +5,14 @@
 How D learns of y is `--condition`:
     concat      as one more map beside the picture (Mirza & Osindero, figure 1)
     auxiliary   it is not told but asked (AC-GAN: Odena et al. 2017, arXiv 1610.09585, eqs. 2 and 3):
-                L_C = E log P(C = y | x) + E log P(C = y | G(z, y)), which both D and G raise
+                L_C = E log P(C = y | x) + E log P(C = y | G(z, y)): D raises the first, G the second
     projection  D(x, y) = vᵧᵀ φ(x) + ψ(φ(x)) (Miyato & Koyama 2018, arXiv 1802.05637, eq. 3)
     none        not at all, nor is G: the same networks, to compare with
 
 G is told by a learned vector beside z. Pictures without label (-1) are judged without one, and drawn of a
 random class. Deviations: DCGAN's convolutions for all four, D with batch norm where Miyato & Koyama have
-spectral (`--norm-d`); φ is a layer that sees the whole picture; no conditional batch norm in G.
+spectral (`--norm-d`); φ is a layer that sees the whole picture; no conditional batch norm in G; D does not
+raise L_C of pictures that G drew, or it learns to name them whatever they show (docs/labels.md).
 """
 
 from dataclasses import dataclass
@@ -108,11 +109,11 @@ class CGAN(Task):
         c, x, y = self.config, batch["image"], batch["label"]
         wanted = torch.where(y < 0, torch.randint_like(y, len(self.info.classes)), y)
         fake = self.G(torch.randn(len(x), c.latent, device=x.device), wanted)
-        (real, named), (false, named_fake) = self.judged(x, y, fake.detach(), wanted)
+        (real, named), (false, _) = self.judged(x, y, fake.detach(), wanted)
         loss_D = self.objective.discriminate(real, false)
         logs = {"D": loss_D.detach()}
         if c.condition == "auxiliary":
-            naming = named_wrong(named, y) + named_wrong(named_fake, wanted)
+            naming = named_wrong(named, y)
             loss_D, logs["class D"] = loss_D + c.lambda_class * naming, naming.detach()
         seen: list[Tensor | None] = []  # what D takes each batch's classes for
 
