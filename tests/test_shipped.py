@@ -20,7 +20,7 @@ from translate.task import find
 DATA = HERE.parent / "shared" / "data"
 SHIPPED = entries([HERE / "pretrained"])
 DRAWERS = [entry for entry in SHIPPED if "text" in find(entry.task).takes]
-SAMPLERS = [entry for entry in SHIPPED if find(entry.task).takes == ("noise",)]
+SAMPLERS = [entry for entry in SHIPPED if {*find(entry.task).takes} in ({"noise"}, {"noise", "label"})]
 TRANSLATORS = [entry for entry in SHIPPED if entry not in DRAWERS + SAMPLERS]
 
 
@@ -97,6 +97,14 @@ def test_a_shipped_sampler_draws_many_different_pictures(entry):
     if hasattr(pipeline.task, "encode"):
         rebuilt = pipeline.task.generate(noise=pipeline.task.encode(made))
         assert (rebuilt - made).square().mean() < 0.2 * apart.mean()
+
+
+def test_the_digit_that_is_asked_for_is_drawn():
+    pipeline = Pipeline.from_pretrained("digits-cgan")
+    reader = readers.load(HERE / "pretrained" / "readers" / "lenet-mnist.safetensors")
+    for digit in "07":
+        made = torch.cat([p.tensor.float() for p in pipeline.sample(20, seed=2, label=digit)])
+        assert reader.share(made, "class", digit) >= 0.9
 
 
 def test_outlines_are_coloured_within_their_lines():
