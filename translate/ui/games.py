@@ -103,7 +103,7 @@ PRESETS: dict[str, tuple[Rules, str]] = {
         "Eight modes and a D ten times as slow as G: all points run to what D likes best just now, D learns "
         "to reject it, and they run on. Give D the step size of G, 0.001: it keeps up, and the modes fill.",
     ),
-    "Cured by unrolling": (
+    "Looking ahead": (
         dataclasses.replace(METZ, unroll=5),
         "The same slow D, but G sees it as it will be five updates later, when it has answered: running "
         "together pays less. Slower to watch, for each turn of G computes five more of D.",
