@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import baselines
+from benchmarks import baselines, claims
 from translate.config import home
 from translate.metrics import reader as readers
 from translate.task import find, names
@@ -59,3 +59,26 @@ def test_a_ranking_is_made_kept_and_shown(small, tmp_path):
     baselines.main(small)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")} == runs, "nothing again"
     assert json.loads((tmp_path / "baselines.json").read_text())["tiny"] == results
+
+
+def test_claims_are_tried_kept_and_shown(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sklearn")
+    page = tmp_path / "baselines.md"
+    page.write_text("before\n<!-- results of benchmarks.claims -->\nold\n<!-- end of results -->\nafter\n")
+    monkeypatch.setattr(claims, "RESULTS", tmp_path / "claims.json")
+    monkeypatch.setattr(claims, "PAGE", page)
+    settings = claims.Settings(claims=("glo",), steps=2, output=tmp_path / "runs")
+    claims.main(settings)
+    found = json.loads((tmp_path / "claims.json").read_text())["glo"]
+    assert set(found["numbers"]) == {"AE", "GLO"} and found["numbers"]["GLO"]["train_mse"] > 0
+    answer = "yes" if found["holds"] else "**no**"
+    text = page.read_text()
+    assert f"| {answer} |" in text and "training error" in text and "old" not in text
+    assert text.startswith("before\n") and text.endswith("after\n")
+    capsys.readouterr()
+    claims.main(settings)
+    assert "glo" not in capsys.readouterr().out, "nothing is done again"
+
+
+def test_values_that_fall():
+    assert claims.falling([3, 2, 1]) and not claims.falling([3, 2, 2]) and claims.falling([1])
