@@ -20,7 +20,7 @@ RESULTS, PAGE = HERE / "docs" / "baselines.json", HERE / "docs" / "baselines.md"
 SETS = {  # folder or zip of --folder, pixels, features
     "mnist": ("mnist", 28, "lenet-mnist"),
     "fashion": ("fashion", 28, "lenet-fashion"),
-    "cifar10": ("cifar10.zip", 32, "lenet-cifar10"),
+    "cifar10": ("cifar10.zip", 32, "cifar10"),
 }
 BERNOULLI = {"likelihood": "bernoulli", "latent": 20}
 ROWS: dict[str, tuple[str, dict]] = {  # where a method has several rows, or settings of its own here
