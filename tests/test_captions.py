@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -61,6 +62,21 @@ def test_cub_as_people_have_it(cub):
     mine, others = drawn(data, 0, 60)
     assert mine == {f"gull 0 line {i}" for i in range(10)}, "ten captions, not the single one"
     assert others and all(not other.startswith("gull") for other in others), "of another class"
+    red = data.sample(0, seeded())["image"][:, 7:9, 7:9].mean((1, 2))
+    assert red[0] > 0.8 and red[2] < -0.5, "the box is in the middle of the crop"
+
+
+def test_cub_with_the_text_of_attngan(cub, tmp_path_factory):
+    """Its archive: `text/` with ten lines a picture, beside the folder of CUB; pickles of names in train/."""
+    root = tmp_path_factory.mktemp("attngan")
+    shutil.move(cub / "text_c10", root / "text")
+    (cub / "text").rename(cub / "attributes")
+    shutil.move(cub, root / "CUB_200_2011")
+    for part in ("train", "test"):
+        (root / part).mkdir()
+        (root / part / "filenames.pickle").write_bytes(b"never opened")
+    data = datasets.load("captions", str(root), size=16, resize="resize", flip=False)
+    assert len(data) == 5 and drawn(data, 0, 60)[0] == {f"gull 0 line {i}" for i in range(10)}
     red = data.sample(0, seeded())["image"][:, 7:9, 7:9].mean((1, 2))
     assert red[0] > 0.8 and red[2] < -0.5, "the box is in the middle of the crop"
 
