@@ -27,7 +27,8 @@ def draw(work: Work) -> Drawn:
         smooth = nn.functional.interpolate(torch.randn(n, 16, 4, 4), 32, mode="bicubic").relu()
         for (name, kind), panel, colour in zip(KINDS.items(), panels, (MADE, DATA, JUDGE), strict=False):
             made = torch.cat([kind()(smooth[i : i + 1]) for i in range(n)])
-            power, few = grid_power(made), made[:1] - made[:1].mean()
+            lines, whole = grid_power(made)
+            power, few = lines / whole, made[:1] - made[:1].mean()
             pictures(panel, few / few.abs().max(), 1, f"{name}\n{power:.2%} of period 2")
             spectrum = torch.fft.rfft2(made - made.mean((2, 3), keepdim=True)).abs().square().mean((0, 1, 2))
             panels[3].semilogy(torch.linspace(0, 0.5, len(spectrum)), spectrum / spectrum.sum(), color=colour)
