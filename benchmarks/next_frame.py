@@ -24,27 +24,8 @@ class Settings:
     learning_rate: float = 5e-4  # of Adam
     lambda_adv: float = 0.05  # of the published way
     ways: tuple[str, ...] = tuple(WAYS)  # which are trained, and scored
+    length: int = 5  # frames of a sample, the last of which is to be told; 2: which way things go is unknown
     count: int = 200  # test films
-
-
-def steps_of(x):
-    """Down and across between neighbouring pixels of [B, C, H, W]: two tensors of absolute values."""
-    return x.diff(dim=-2).abs(), x.diff(dim=-1).abs()
-
-
-def scores(made, real) -> dict[str, float]:
-    """Of pictures [B, C, H, W] in [-1, 1]: dB, dB, and a ratio; the first two are means over pictures."""
-    error = (made - real).square().flatten(1).mean(1).clamp(min=1e-8)
-    (down, across), (true_down, true_across) = steps_of(made), steps_of(real)
-    # |∇_i Y + ∇_j Y - (∇_i Ŷ + ∇_j Ŷ)| where a pixel has both neighbours
-    both, true = ((d[..., 1:] + a[..., 1:, :]) for d, a in ((down, across), (true_down, true_across)))
-    apart = (both - true).abs().flatten(1).mean(1).clamp(min=1e-8)
-    sharpness = (down.mean() + across.mean()) / (true_down.mean() + true_across.mean())
-    return {
-        "PSNR": float((10 * (4 / error).log10()).mean()),
-        "sharpness difference": float((10 * (4 / apart).log10()).mean()),
-        "sharpness": float(sharpness),
-    }
 
 
 def trained(name: str, settings: Settings):
@@ -58,7 +39,8 @@ def trained(name: str, settings: Settings):
 
     given = dict(size=settings.size, channels=settings.channels, batch_size=settings.batch_size)
     given |= dict(steps=settings.steps, learning_rate=settings.learning_rate, data=settings.data)
-    given |= dict(output=settings.output / name, save_minutes=2.0, mixed_precision="no")
+    given |= dict(length=settings.length, output=settings.output / name)
+    given |= dict(save_minutes=2.0, mixed_precision="no")
     config = NextFrame.Config(**(given | dict(lambda_adv=settings.lambda_adv) | WAYS[name]))
     data = datasets.load("frames", settings.data, size=settings.size, length=config.length)
     torch.manual_seed(config.seed)
@@ -77,15 +59,18 @@ def main(settings: Settings) -> None:
     from translate.inference import animation
     from translate.inference.files import write
     from translate.inference.images import Picture
+    from translate.metrics.sharpness import scores
     from translate.training.checkpoint import read_model
     from translate.training.observers import preview_batch
 
     for name in settings.ways:
         trained(name, settings)
     tasks = {name: read_model(settings.output / name) for name in settings.ways}
-    films = datasets.load("frames", settings.data, size=settings.size, length=14, split="test")
+    longer = dict(size=settings.size, length=settings.length + 9)
+    films = datasets.load("frames", settings.data, split="test", **longer)
     frames = preview_batch(films, settings.count)["frames"]
-    known, real = frames[:, :4], frames[:, 4]
+    so_far = settings.length - 1
+    known, real = frames[:, :so_far], frames[:, so_far]
     rows = {"last frame copied": scores(known[:, -1], real)}
     with torch.inference_mode():
         for name, task in tasks.items():
@@ -98,12 +83,12 @@ def main(settings: Settings) -> None:
         values = row["PSNR"], row["sharpness difference"], row["sharpness"]
         print("| " + name + " | " + " | ".join(f"{value:.2f}" for value in values) + " |", flush=True)
     with torch.inference_mode():
-        columns = [frames[:4, 4:]]
+        columns = [frames[:4, so_far:]]
         for task in tasks.values():
             film = known[:4]
             for _ in range(10):
                 film = torch.cat([film, task(frames=film)[:, None]], 1)
-            columns.append(film[:, 4:])
+            columns.append(film[:, so_far:])
     shown = []
     for at in range(10):
         lines = [torch.cat([one[row, at] for one in columns], -1) for row in range(4)]

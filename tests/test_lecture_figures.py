@@ -42,6 +42,8 @@ CLAIMS = {
     "infogan_codes": (0.03, lambda n: n["first code read off a sample"] > 0.8),
     "interpolation": (0.05, lambda n: [*n.values()][0] < [*n.values()][1]),
     "nearest_training": (0.05, lambda n: [*n.values()][0] > 0.8 and [*n.values()][1] < 0.1),
+    "next_frame": (0.0125, lambda n: n["PSNR, squares"] > n["PSNR, the adversary"]
+                   and n["PSNR, squares"] > n["PSNR, the frame copied"] and n["sharpness, squares"] < 0.6),
     "panels": (0.1, lambda n: [*n.values()][3] < 0.1 * [*n.values()][0] and [*n.values()][4] < 0.1),
     "random_samples": (0.05, lambda n: n["MMD² of samples to the data, VAE"]
                        < n["MMD² of samples to the data, autoencoder"]
