@@ -167,8 +167,8 @@ class Judge:
         """The Frechet distance of pictures [N, C, S, S] to the test pictures, and its protocol."""
         from translate.metrics import features, frechet
 
-        told = frechet.frechet(features.described(made.split(250), self.net), self.seen, self.net.title)
-        return {"frechet": significant(told.value), "protocol": told.protocol}
+        score = frechet.frechet(features.described(made.split(250), self.net), self.seen, self.net.title)
+        return {"frechet": significant(score.value), "protocol": score.protocol}
 
 
 def judged(model, judge: Judge, settings: Settings) -> dict:

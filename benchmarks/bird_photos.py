@@ -82,7 +82,7 @@ def drawn(pipeline, captions: list[str], real, place: Path):
     each = (time.perf_counter() - start) / len(captions)
     place.mkdir(parents=True, exist_ok=True)
     images.to_image(images.grid(list(made[:100].unsqueeze(1)))).save(place / "hundred.png")
-    rows = [torch.cat([p.tensor for p in pipeline.imagine(told, 8, seed=1)]) for told in LECTURE]
+    rows = [torch.cat([p.tensor for p in pipeline.imagine(text, 8, seed=1)]) for text in LECTURE]
     columns = {f"seed {i + 1}": torch.stack([row[i] for row in rows]) for i in range(8)}
     figures.grid(columns, notes=list(LECTURE)).save(place / "lecture.png")
     every = list(range(0, len(captions), max(1, len(captions) // 24)))
@@ -132,7 +132,7 @@ def main(settings: Settings) -> None:
         made, each = drawn(pipeline, captions, real, settings.sheets / folder.name)
         facts, spent = json.loads((folder / "config.json").read_text()), minutes(folder)
         seen = frechet.described(made.split(32), seer)
-        several = [[p.tensor for p in pipeline.imagine(told, EACH, seed=1)] for told in captions[:ALIKE]]
+        several = [[p.tensor for p in pipeline.imagine(text, EACH, seed=1)] for text in captions[:ALIKE]]
         alike = metric.diversity(torch.stack([torch.cat(row) for row in several])).value
         gap = matching(folder, real, captions)
         scale = "" if gap is None or pipeline.task.log_odds else " (hinge)"

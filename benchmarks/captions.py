@@ -133,9 +133,9 @@ def matching(folder: Path, pictures, captions: list[str]) -> float | None:
     if pictures.shape[-1] != config.size:
         pictures = F.interpolate(pictures, (config.size, config.size), mode="bilinear", antialias=True)
     with torch.inference_mode():
-        said = task.sentences(captions)
+        sentences = task.sentences(captions)
         seen = torch.cat([D(part) for part in pictures.split(32)])
-        rated = [D.match(seen, e).flatten() for e in (said, said.roll(len(said) // 2, 0))]
+        rated = [D.match(seen, e).flatten() for e in (sentences, sentences.roll(len(sentences) // 2, 0))]
     if task.log_odds:
         rated = [logits.sigmoid() for logits in rated]
     return float((rated[0] - rated[1]).mean())
@@ -166,7 +166,7 @@ def main(settings: Settings) -> None:
         pictures = pipeline.from_noise(pipeline.noise(len(captions), 0), captions)
         seconds[name] = (time.perf_counter() - start) / len(captions)
         made[name] = torch.cat([picture.tensor for picture in pictures])
-        several = [[p.tensor for p in pipeline.imagine(told, EACH, seed=1)] for told in captions[:ALIKE]]
+        several = [[p.tensor for p in pipeline.imagine(text, EACH, seed=1)] for text in captions[:ALIKE]]
         alike[name] = metric.diversity(torch.stack([torch.cat(row) for row in several]))
         gap = matching(locate(next(m for m in settings.models if Path(m).name == name)), real, captions)
         print(
@@ -176,7 +176,7 @@ def main(settings: Settings) -> None:
         from datasets import birds
 
         alike["real"] = metric.diversity(of_captions(captions[:ALIKE], size))
-        reader, named = readers.load(settings.reader), [birds.attributes_in(told) for told in captions]
+        reader, named = readers.load(settings.reader), [birds.attributes_in(text) for text in captions]
         spread(reader, made, named)
     print(f"\n{len(captions)} captions; {'; '.join(title for _, title in nets)}\n")
     distances = " | ".join(f"Frechet distance, {features}" for features in settings.features)
@@ -210,8 +210,8 @@ def of_captions(captions: list[str], size: int):
     from datasets import birds
 
     rows = []
-    for i, told in enumerate(captions):
-        named = birds.attributes_in(told)
+    for i, text in enumerate(captions):
+        named = birds.attributes_in(text)
         several = [replace(birds.bird(10**9 + 10**6 + EACH * i + k), **named) for k in range(EACH)]
         rows.append(torch.stack([birds.picture(one, size) for one in several]))
     return torch.stack(rows)

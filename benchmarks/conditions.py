@@ -85,11 +85,11 @@ def judged(task, test, judge, reader, settings: Settings) -> dict:
                 "test": float((match[named] == test["label"]).float().mean()),
                 "match": match.tolist(),
             }
-            wanted = match[labels]
+            labels_asked = match[labels]
         else:
-            wanted = labels
-        found["right"] = float((read == wanted).float().mean())
-    order = torch.cat([(wanted == label).nonzero()[:3, 0] for label in range(10)])
+            labels_asked = labels
+        found["right"] = float((read == labels_asked).float().mean())
+    order = torch.cat([(labels_asked == label).nonzero()[:3, 0] for label in range(10)])
     return found | {"shown": made[order]}
 
 

@@ -66,9 +66,9 @@ def measure(method: str, given: dict, rounds: int) -> dict[str, float]:
     step()
     games = len(doctor.ear.ranks) if doctor.ear else 0  # CycleGAN has two
     found = {"step": least(step, rounds), "hearing": games * heard(doctor.ear, config.batch_size)}
-    told = {k: float(v) for k, v in logs.items()}, {k: float(v) for k, v in update.norms.items()}
+    logged = {k: float(v) for k, v in logs.items()}, {k: float(v) for k, v in update.norms.items()}
     for name, t in (("check", 20), ("samples", 100)):
-        found[name] = least(lambda t=t: doctor.visit(t, *told, task), 3)
+        found[name] = least(lambda t=t: doctor.visit(t, *logged, task), 3)
     spent = 4 * found["check"] + found["samples"] + 100 * found["hearing"]
     return found | {"share": spent / (100 * found["step"])}
 

@@ -219,11 +219,11 @@ def copies(settings: Settings, late: Callable[[], bool]) -> None:
     }
     print(f"\nof a step of {BATCHED}: ", end="")
     events = seen.key_averages()
-    told = {
+    counts = {
         what: sum(event.count for event in events if name in event.key) / steps
         for what, name in counted.items()
     }
-    print(", ".join(f"{count:g} {what}" for what, count in told.items()), flush=True)
+    print(", ".join(f"{count:g} {what}" for what, count in counts.items()), flush=True)
 
 
 class Pair:

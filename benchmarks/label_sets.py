@@ -57,9 +57,9 @@ def trained(name: str, weight: float, seed: int, settings: Settings) -> dict:
     batch = collate([test.sample(i, torch.Generator()) for i in range(len(test))])
     task, truth = Pipeline.from_pretrained(folder, "cpu", "fp32").task, batch["set"] > 0.5
     with torch.inference_mode():
-        told = torch.cat([task.classify(x) for x in batch["image"].split(250)]) > 0.5
-    row = dict(set=name, weight=weight, seed=seed, f1=float(micro_f1(told, truth)))
-    row |= dict(whole=float((told == truth).all(1).float().mean()), labels=truth.shape[1], of=len(truth))
+        predicted = torch.cat([task.classify(x) for x in batch["image"].split(250)]) > 0.5
+    row = dict(set=name, weight=weight, seed=seed, f1=float(micro_f1(predicted, truth)))
+    row |= dict(whole=float((predicted == truth).all(1).float().mean()), labels=truth.shape[1], of=len(truth))
     file.write_text(json.dumps(row))
     return row
 

@@ -89,17 +89,17 @@ class Results:
 class Person(threading.Thread):
     """One visitor until `until`."""
 
-    def __init__(self, number: int, load: Load, address: str, results: Results, until: float, together):
+    def __init__(self, number: int, load: Load, address: str, results: Results, until: float, barrier):
         super().__init__(daemon=True)
         self.load, self.address, self.results, self.until = load, address, results, until
         self.random = random.Random(1000 * load.seed + number)
-        self.long, self.together = number < load.long, together
+        self.long, self.barrier = number < load.long, barrier
         self.doing: tuple[str, float] | None = None  # kind, since when
 
     def run(self) -> None:
         from tests.visitor import Visitor
 
-        self.together.wait()
+        self.barrier.wait()
         start = time.monotonic()
         try:
             visitor = Visitor(self.address, timeout=300).load()
@@ -136,8 +136,8 @@ class Person(threading.Thread):
 
     def caption(self, visitor) -> dict:
         handler = visitor.handler("caption-go", "click")
-        told = {"caption-text": "a small red bird with black wings", "caption-count": 4}
-        return visitor.run(handler, visitor.values(handler, **told))
+        values = {"caption-text": "a small red bird with black wings", "caption-count": 4}
+        return visitor.run(handler, visitor.values(handler, **values))
 
     def enlarge(self, visitor) -> dict:
         handler = visitor.handler("enhance-go", "click")
@@ -173,8 +173,8 @@ def opened(load: Load):
 
 def crowd(load: Load, address: str, seconds: float) -> Results:
     results, until = Results(), time.monotonic() + seconds
-    together = threading.Barrier(load.visitors)
-    people = [Person(n, load, address, results, until, together) for n in range(load.visitors)]
+    barrier = threading.Barrier(load.visitors)
+    people = [Person(n, load, address, results, until, barrier) for n in range(load.visitors)]
     for person in people:
         person.start()
     for person in people:

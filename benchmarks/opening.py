@@ -64,8 +64,8 @@ def named(address: str) -> Recorded:
     import urllib.request
 
     with urllib.request.urlopen(address, timeout=60) as answer:
-        told = re.findall(r'(?:src|href)="\./((?:assets|static)/[^"]+)"', answer.read().decode())
-    return Recorded([f"/{path}" for path in dict.fromkeys(told)], [])
+        text = re.findall(r'(?:src|href)="\./((?:assets|static)/[^"]+)"', answer.read().decode())
+    return Recorded([f"/{path}" for path in dict.fromkeys(text)], [])
 
 
 class Connection:
@@ -126,9 +126,9 @@ async def visit(address: str, asked: Recorded) -> float:
         for job in asked.jobs:
             await connection.ask(f"{API}/queue/join", json.dumps({**job, "session_hash": session}).encode())
         if asked.jobs:
-            _, _, told = await connection.ask(f"{API}/queue/data?session_hash={session}")
-            if told.count(b'"success":true') < len(asked.jobs):
-                raise ConnectionError(f"not every job was done: {told[-300:]!r}")
+            _, _, text = await connection.ask(f"{API}/queue/data?session_hash={session}")
+            if text.count(b'"success":true') < len(asked.jobs):
+                raise ConnectionError(f"not every job was done: {text[-300:]!r}")
         await fetch(connection)
 
     try:
@@ -139,23 +139,23 @@ async def visit(address: str, asked: Recorded) -> float:
     return time.monotonic() - start
 
 
-async def together(address: str, asked: Recorded, visitors: int) -> list[float | BaseException]:
+async def all_at_once(address: str, asked: Recorded, visitors: int) -> list[float | BaseException]:
     return await asyncio.gather(*(visit(address, asked) for _ in range(visitors)), return_exceptions=True)
 
 
 def opening(address: str, visitors: int) -> tuple[list[float], list[str], int]:
     """Seconds of each visitor, failures, and how many requests one visit is."""
     asked = recorded(address)
-    made = asyncio.run(together(address, asked, visitors))
+    made = asyncio.run(all_at_once(address, asked, visitors))
     times = [second for second in made if isinstance(second, float)]
     return times, [repr(m) for m in made if not isinstance(m, float)], len(asked.files) + len(asked.jobs) + 2
 
 
 def sentence(times: list[float], failures: list[str], requests: int) -> str:
-    told = f"{len(times)} opened the page at once ({requests} requests each)"
+    text = f"{len(times)} opened the page at once ({requests} requests each)"
     if times:
-        told += f": median {statistics.median(times):.2f} s, the last after {max(times):.2f} s"
-    return told + f"; {len(failures)} failed {failures[:2] if failures else ''}"
+        text += f": median {statistics.median(times):.2f} s, the last after {max(times):.2f} s"
+    return text + f"; {len(failures)} failed {failures[:2] if failures else ''}"
 
 
 def main(visitors: int = 50, address: str | None = None) -> None:

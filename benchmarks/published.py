@@ -135,16 +135,16 @@ def pix2pix(batch: int, size: int, width: int) -> Step:
     G, D = u_net(width, size.bit_length() - 1), patch_gan(6, width, nn.BatchNorm2d)
     of_G, of_D, a, b = adam(G), adam(D), *(pictures(batch, size) for _ in "AB")
 
-    def told(x: Tensor, real: bool) -> Tensor:
+    def bce(x: Tensor, real: bool) -> Tensor:
         return F.binary_cross_entropy_with_logits(x, torch.full_like(x, float(real)))
 
     def step() -> None:
         fake = G(a)
         learning(True, D)
         made = torch.cat([a, fake.detach()], 1)
-        descend(of_D, 0.5 * (told(D(made), False) + told(D(torch.cat([a, b], 1)), True)))
+        descend(of_D, 0.5 * (bce(D(made), False) + bce(D(torch.cat([a, b], 1)), True)))
         learning(False, D)
-        descend(of_G, told(D(torch.cat([a, fake], 1)), True) + 100 * F.l1_loss(fake, b))
+        descend(of_G, bce(D(torch.cat([a, fake], 1)), True) + 100 * F.l1_loss(fake, b))
 
     return step
 

@@ -67,8 +67,8 @@ def flock(count: int, split: str, size: int):
     pictures = torch.empty(count, 3, size, size, dtype=torch.uint8)
     for i in tqdm(range(count), unit=" birds"):
         pictures[i] = torch.from_numpy(birds.draw(world.bird(i), size, "colour")).permute(2, 0, 1)
-    told = [world.attributes(i) for i in range(count)]
-    truth = {name: torch.tensor([v.index(t[name]) for t in told]) for name, v in birds.ATTRIBUTES.items()}
+    named = [world.attributes(i) for i in range(count)]
+    truth = {name: torch.tensor([v.index(t[name]) for t in named]) for name, v in birds.ATTRIBUTES.items()}
     return pictures, truth
 
 

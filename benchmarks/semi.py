@@ -112,8 +112,8 @@ def table(rows: list[dict]) -> str:
         mine = [r["wrong"] for r in same if not r["alone"] and r["epochs"] == epochs]
         alone = [r["wrong"] for r in same if r["alone"]]
         budget = f"{epochs:g} epochs, {schedule} rate"
-        told = f"| {name} | {labels} | {budget} | {len(mine)} | {spread(mine)} of {of:,} | {spread(alone)} |"
-        lines.append(f"{told} {PUBLISHED[name].get(labels, '')} |")
+        cells = f"| {name} | {labels} | {budget} | {len(mine)} | {spread(mine)} of {of:,} | {spread(alone)} |"
+        lines.append(f"{cells} {PUBLISHED[name].get(labels, '')} |")
     return "\n".join(lines)
 
 

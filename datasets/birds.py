@@ -31,7 +31,7 @@ ATTRIBUTES = dict.fromkeys(PARTS, COLOURS) | {
 EPOCH = 100_000  # birds a nominal epoch holds
 TEST = 1_000_000_000  # numbers from here on are never trained on
 TEST_COUNT = 1000
-TOLD = 8  # captions that a model's page offers
+EXAMPLE_CAPTIONS = 8  # captions that a model's page offers
 VOCABULARY = 1000  # birds whose captions hold every word of the grammar
 CLASSES = {
     "labels": COLOURS,
@@ -148,7 +148,7 @@ class Birds(Dataset):
         }
         if kind == "captions":
             self.info["vocabulary"] = list(caption_words())
-            self.info["captions"] = [captions(bird(index))[0] for index in range(TOLD)]
+            self.info["captions"] = [captions(bird(index))[0] for index in range(EXAMPLE_CAPTIONS)]
 
     def bird(self, index: int) -> Bird:
         """The bird behind a sample (of unpaired data: behind its plain-winged side)."""

@@ -225,8 +225,8 @@ def by_classes(source: Source, path: str, split: str) -> tuple[Source, str]:
             s: texts.named(f) for s, f in (("train", "trainvalclasses.txt"), ("test", "testclasses.txt"))
         }
         if all(listed.values()):
-            wanted = {line.rpartition("/")[2] for line in lines(listed[split])}
-            names = [n for n in source.names if wanted & set(n.split("/")[:-1])]
+            classes = {line.rpartition("/")[2] for line in lines(listed[split])}
+            names = [n for n in source.names if classes & set(n.split("/")[:-1])]
             if not names:
                 raise DataError(f"none of the classes that {path} lists for {split} has pictures there")
             return Files(source.path, names, source.fetch, mirrors=source.mirrors), split

@@ -10,7 +10,7 @@ import torch
 
 from datasets.base import randint
 
-KIN = {
+SHADES = {
     "red": ("crimson", "scarlet", "ruby", "carmine", "cherry"),
     "brown": ("chestnut", "russet", "auburn", "cinnamon", "chocolate", "mahogany", "rufous"),
     "orange": ("pumpkin", "apricot"),
@@ -25,7 +25,7 @@ KIN = {
     "grey": ("slate", "silver", "ash"),
     "tan": ("sandy", "beige", "buff"),
 }
-WORD = re.compile(rf"\b({'|'.join(KIN)})\b")
+WORD = re.compile(rf"\b({'|'.join(SHADES)})\b")
 SHARE = 0.12  # of the named colours that get another name
 
 
@@ -35,7 +35,7 @@ def renamed(caption: str, generator: torch.Generator) -> str:
     def other(found: re.Match) -> str:
         if float(torch.rand((), generator=generator)) >= SHARE:
             return found[0]
-        kin = KIN[found[0]]
-        return kin[randint(len(kin), generator)]
+        shades = SHADES[found[0]]
+        return shades[randint(len(shades), generator)]
 
     return WORD.sub(other, caption)

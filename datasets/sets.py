@@ -54,10 +54,10 @@ def load(request: Request) -> Sets:
     classes = sorted(label for label, count in counts.items() if count >= enough)
     if len(classes) < 2:
         raise DataError(f"{request.data} has {len(classes)} labels; sets data needs two or more")
-    told = known if part.chosen is part.train else sets_of(part.chosen, request.data, request.columns)
-    numbers = sorted(told)
+    labelled = known if part.chosen is part.train else sets_of(part.chosen, request.data, request.columns)
+    numbers = sorted(labelled)
     source = Chosen(part.chosen, numbers) if len(numbers) < len(part.chosen) else part.chosen
-    sets = torch.tensor([[float(label in told[number]) for label in classes] for number in numbers])
+    sets = torch.tensor([[float(label in labelled[number]) for label in classes] for number in numbers])
     like = probe(part.train)
     domain, name = Domain(source, like, request.geometry), layouts.human(request.data)
     channels = {"image": like.channels}

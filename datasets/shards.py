@@ -39,7 +39,7 @@ READ_AHEAD = 2**16  # for remote headers: one request fetches those of a few sma
 PARSING = Lock()
 
 log = logging.getLogger(__name__)
-TOLD = ("caption", "captions", "text", "sentences")  # keys of a sample's JSON
+CAPTION_KEYS = ("caption", "captions", "text", "sentences")  # keys of a sample's JSON
 # [pictures] each; told_size is below 0 for JSON, 0 for none
 PARTS = (
     "offset",
@@ -58,7 +58,7 @@ class Shards(Source):
     def __init__(self, path: str, files: Sequence[str], indices: Sequence[Index]) -> None:
         self.path, self.files, self.indices = path, files, indices
         self.starts = np.cumsum([0, *(len(index["offset"]) for index in indices)]).tolist()
-        self.offset, self.size, self.key, self.label, self.told, self.told_size = (
+        self.offset, self.size, self.key, self.label, self.captions, self.captions_size = (
             np.concatenate([index[name] for index in indices]) for name in PARTS
         )
 
@@ -110,12 +110,12 @@ class Shards(Source):
         return [str(number) for number in range(int(self.label.max()) + 1)], self.label.tolist()
 
     def captions(self) -> list[list[str]] | None:
-        if not self.told_size.any():
+        if not self.captions_size.any():
             return None
         found: list[list[str]] = []
         for shard, file in enumerate(self.files):
             rows = slice(self.starts[shard], self.starts[shard + 1])
-            starts, sizes = self.told[rows].tolist(), self.told_size[rows].tolist()
+            starts, sizes = self.captions[rows].tolist(), self.captions_size[rows].tolist()
             texts = read_ranges(file, starts, [at + abs(n) for at, n in zip(starts, sizes, strict=True)])
             for text, size in zip(texts, sizes, strict=True):
                 try:
@@ -184,8 +184,9 @@ def sentences(text: bytes, is_json: bool) -> list[str]:
     if not is_json:
         return [line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
     facts = json.loads(text)
-    told = next((facts[key] for key in TOLD if facts.get(key)), []) if isinstance(facts, dict) else []
-    return [told] if isinstance(told, str) else [str(each) for each in told]
+    facts = facts if isinstance(facts, dict) else {}
+    captions = next((facts[key] for key in CAPTION_KEYS if facts.get(key)), [])
+    return [captions] if isinstance(captions, str) else [str(each) for each in captions]
 
 
 def index_of(file: str) -> Index:
@@ -218,7 +219,7 @@ def scan(stream: BinaryIO) -> Index:
     columns: dict[str, int] = {}
     rows: list[tuple[int, int, int, int]] = []
     labels: dict[int, int] = {}
-    told: dict[int, tuple[int, int]] = {}
+    captions: dict[int, tuple[int, int]] = {}
     with tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in archive:
             folder, _, name = member.name.rpartition("/")
@@ -230,8 +231,8 @@ def scan(stream: BinaryIO) -> Index:
             if suffix.lower() == "cls":
                 label = archive.extractfile(member).read().strip()
                 labels[key] = int(label) if label.isdigit() else -1
-            elif suffix.lower() == "txt" or (suffix.lower() == "json" and key not in told):
-                told[key] = member.offset_data, member.size * (1 if suffix.lower() == "txt" else -1)
+            elif suffix.lower() == "txt" or (suffix.lower() == "json" and key not in captions):
+                captions[key] = member.offset_data, member.size * (1 if suffix.lower() == "txt" else -1)
             elif os.path.splitext(name)[1].lower() in SUFFIXES:
                 column = columns.setdefault(suffix.lower(), len(columns))
                 rows.append((member.offset_data, member.size, key, column))
@@ -241,7 +242,7 @@ def scan(stream: BinaryIO) -> Index:
             raise tarfile.ReadError(f"no header follows picture {len(rows)}")
     offset, size, key, column = np.array(rows, np.int64).reshape(-1, 4).T
     label = np.array([labels.get(row[2], -1) for row in rows], np.int64)
-    texts = np.array([told.get(row[2], (0, 0)) for row in rows], np.int64).reshape(-1, 2).T
+    texts = np.array([captions.get(row[2], (0, 0)) for row in rows], np.int64).reshape(-1, 2).T
     values = offset, size, key, label, *texts, column, np.array(list(columns), np.str_)
     return dict(zip((*PARTS, "column", "columns"), values, strict=True))
 

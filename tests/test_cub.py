@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 import datasets
 from datasets import DataError
-from datasets.colours import KIN, renamed
+from datasets.colours import SHADES, renamed
 from datasets.cub import sources as cub_sources
 from models.common.text import GIVEN, word_vectors
 from models.text.df_gan import DFGAN
@@ -93,8 +93,8 @@ def test_colours_get_other_names():
     assert made[caption] > 150
     for other in made:
         body, wings = other.split()[1], other.split()[4]
-        assert body in ("red", *KIN["red"]) and wings in ("grey", *KIN["grey"]) and "reddish" in other
-    names = [name for kin in (KIN[k] for k in KIN if k != "grey") for name in kin]
+        assert body in ("red", *SHADES["red"]) and wings in ("grey", *SHADES["grey"]) and "reddish" in other
+    names = [name for kin in (SHADES[k] for k in SHADES if k != "grey") for name in kin]
     assert len(names) == len(set(names)), "one word means one colour"
 
 

@@ -162,10 +162,10 @@ def test_comparisons_and_votes(shelf, tmp_path):
 
     both = ["noise", "vae"]
     made = compare.compared(shelf, "a seed", both, False, None, "", 3)
-    assert made.said == ("noise", "vae") and len({p.tensor.shape for p in made.pictures}) == 1
+    assert made.alt == ("noise", "vae") and len({p.tensor.shape for p in made.pictures}) == 1
     source = str(photo(tmp_path / "a.png", (40, 30)))
     styles = compare.compared(shelf, "a picture", None, True, source, "", 0)
-    assert styles.said == ("yours", "one", "two")
+    assert styles.alt == ("yours", "one", "two")
     assert "Choose 2 to 4" in failed(lambda: compare.compared(shelf, "a seed", ["vae"], False, None, "", 0))
     assert "There is no kind" in failed(lambda: compare.compared(shelf, ["x"], both, False, None, "", 0))
     assert "evaluate --model vae" in compare.scores(shelf, "a seed", both, False)

@@ -31,7 +31,7 @@ def network(layers, seconds=0.01):
 
 @pytest.fixture(autouse=True)
 def quicker(monkeypatch):
-    for name, value in (("SHORT", 0.1), ("SLICE", 0.05), ("TELL", 0.02)):
+    for name, value in (("SHORT", 0.1), ("SLICE", 0.05), ("EVERY", 0.02)):
         monkeypatch.setattr(module, name, value)
 
 

@@ -100,7 +100,7 @@ def test_strength_brush_and_every_style(shelf, tmp_path):
     broad = translate(shelf, "both-ways", source, brush=2.5)
     assert broad.pictures[0].size == (200, 120) and f"painted at {side} px" in broad.note and side < 200
     board = styles(shelf, source)
-    assert board.said == ("both-ways",) and board.before.size == (200, 120)
+    assert board.alt == ("both-ways",) and board.before.size == (200, 120)
     with pytest.raises(UserError, match="Give a picture first"):
         styles(shelf, None)
 
@@ -183,7 +183,7 @@ def test_several_pictures_stop_when_asked_and_keep_what_is_done(shelf, tmp_path,
     files = [
         str(photo(tmp_path / f"{folder}" / "same.png")) for folder in "abc" if not (tmp_path / folder).mkdir()
     ]
-    monkeypatch.setattr("translate.ui.lanes.TELL", 0)
+    monkeypatch.setattr("translate.ui.lanes.EVERY", 0)
     batch = translate_all(shelf, "both-ways", files, session="me", report=stop_at_third)
     assert [name for _, name in batch.pictures] == ["same-both-ways.png", "same-both-ways-2.png"]
     assert batch.note.startswith("2 of 3 pictures in") and "Cancelled;" in batch.note

@@ -47,7 +47,7 @@ def held(trainer, tmp_path, monkeypatch, command):
 
 
 def test_what_is_dropped_is_found_and_told(trainer, tmp_path):
-    from translate.ui.train import gathered, told
+    from translate.ui.train import gathered, summary
     from translate.ui.trainer import LESSONS
 
     given = pictures(tmp_path / "given", 9)
@@ -55,7 +55,8 @@ def test_what_is_dropped_is_found_and_told(trainer, tmp_path):
     folder = gathered(trainer, "pairs", given, pictures(tmp_path / "others", 9))
     lesson = LESSONS["pairs"]
     report = trainer.look(lesson, folder)
-    assert report.contact_sheet is not None and "8.png" in told(report) and "Few pictures" in told(report)
+    assert report.contact_sheet is not None
+    assert "8.png" in summary(report) and "Few pictures" in summary(report)
     command = trainer.command(lesson, folder, tmp_path / "out", 7)
     assert command[:3] == ["train.py", "--task", "pix2pix"] and command[-4:-2] != ["--steps", "7"]
     assert [command[command.index(flag) + 1] for flag in ("--a", "--b", "--steps")] == [

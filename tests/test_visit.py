@@ -108,8 +108,8 @@ def test_what_the_viewer_is_told(shelf):
         studio = Studio(shelf, page)
         source = gr.Image()
         studio.receive("large", "Larger", "enhance", source, lambda kept: kept.sizes[0][0] > 25)
-    kept = studio.visits.keep("me", made(picture(), before=picture(), said=("words",)), "here")
-    told = json.loads(studio.told(kept))
+    kept = studio.visits.keep("me", made(picture(), before=picture(), alt=("words",)), "here")
+    told = json.loads(studio.described(kept))
     shown = told["pictures"][0]
     assert told["title"] == "A title" and (shown["width"], shown["height"], shown["alt"]) == (30, 20, "words")
     assert told["onward"] == [["large", "Larger", ""]]
@@ -117,5 +117,5 @@ def test_what_the_viewer_is_told(shelf):
         path = address.removeprefix("gradio_api/file=")
         assert page.owners.allow(path, "me") and not page.owners.allow(path, "you")
     small = studio.visits.keep("me", made(picture(size=(9, 9))), "here")
-    assert json.loads(studio.told(small))["onward"] == []
+    assert json.loads(studio.described(small))["onward"] == []
     assert [one["id"] for one in json.loads(studio.listed("me"))] == [small.token, kept.token]

@@ -23,7 +23,7 @@ FORMER = {"a", "b", "direction", "resize", "load_size", "flip", "color_jitter", 
 FORMER |= {"degrade", "cache", "labels_a", "labels_b", "skip_unpaired"}
 
 
-RENAMED = {"said": "compressed", "given": "condition"}  # settings of older runs
+RENAMED = {"said": "compressed", "given": "condition", "told": "label_dim"}  # settings of older runs
 
 
 class UserError(ValueError):

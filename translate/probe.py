@@ -92,14 +92,14 @@ def piece(layer: Layer, most: float) -> tuple[tuple[int, ...], float]:
     Fewer pictures first, then a corner of them, whose sides keep their remainder by the steps of kernels.
     """
     shape, saved = list(layer.shape), layer.work - layer.weights
-    wanted = max(most - layer.weights, 0.2 * most) / max(saved, 1e-12)
-    if wanted >= 1:
+    shrink = max(most - layer.weights, 0.2 * most) / max(saved, 1e-12)
+    if shrink >= 1:
         return layer.shape, 1.0
-    shape[0] = max(1, round(shape[0] * wanted))
+    shape[0] = max(1, round(shape[0] * shrink))
     share = shape[0] / layer.shape[0]
-    if len(shape) == 4 and wanted < share:
+    if len(shape) == 4 and shrink < share:
         for axis in (2, 3):
-            side = max(12, shape[axis] * (wanted / share) ** 0.5)
+            side = max(12, shape[axis] * (shrink / share) ** 0.5)
             shape[axis] -= 4 * max(0, int((shape[axis] - side) // 4))
         share *= shape[2] * shape[3] / (layer.shape[2] * layer.shape[3])
     return tuple(shape), share
@@ -215,8 +215,8 @@ def choose(
         return Choice(ways[0], reason="no layers to time")
     way = fastest(total)
     keep(key, device, way, {str(w): s for w, s in total.items()})
-    told = recall(key, device, ways)  # another process may have been first: both do alike
-    return Choice(told.way if told else way, {str(w): s for w, s in total.items()})
+    recorded = recall(key, device, ways)  # another process may have been first: both do alike
+    return Choice(recorded.way if recorded else way, {str(w): s for w, s in total.items()})
 
 
 @contextlib.contextmanager

@@ -31,10 +31,10 @@ class Game:
 
     def discriminate(self, real: Tensor, fake: Tensor, target: Tensor | None = None) -> Tensor:
         """target: of the real pictures, where it is not 1 (`choices.discriminate`); fakes have 0."""
-        wanted = self.as_real(real)
+        as_target = self.as_real(real)
         if target is not None:
-            wanted = target * wanted + (1 - target) * self.as_fake(real)
-        return wanted.mean() + self.as_fake(fake).mean()
+            as_target = target * as_target + (1 - target) * self.as_fake(real)
+        return as_target.mean() + self.as_fake(fake).mean()
 
 
 class Minimax(Game):

@@ -36,9 +36,9 @@ class Generator(nn.Module):
 
     def __init__(self, c: "Config", colours: int, classes: int):
         super().__init__()
-        told = 0 if c.condition == "none" else c.told
-        self.table = nn.Embedding(classes, told) if told else None
-        self.network = dcgan.Generator(c.latent + told, c.channels, c.size, colours)
+        label_dim = 0 if c.condition == "none" else c.label_dim
+        self.table = nn.Embedding(classes, label_dim) if label_dim else None
+        self.network = dcgan.Generator(c.latent + label_dim, c.channels, c.size, colours)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return self.network(z if self.table is None else torch.cat([z, self.table(y).to(z.dtype)], 1))
@@ -80,7 +80,7 @@ class Config(Labels, GameConfig):
     size: int = 32  # 4, 5, 6 or 7 times a power of two
     condition: Literal["concat", "auxiliary", "projection", "none"] = "projection"  # how D learns of classes
     latent: int = 100  # dimensions of z
-    told: int = 32  # numbers that a class becomes in G
+    label_dim: int = 32  # numbers that a class becomes in G
     channels: int = 64  # width beside the picture
     features: int = 256  # of the whole picture, φ, that D judges by
     norm_d: Literal["spectral", "batch", "none"] = "batch"  # in D; spectral (docs/labels.md): slower, alike
@@ -107,9 +107,9 @@ class CGAN(Task):
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x, y = self.config, batch["image"], batch["label"]
-        wanted = torch.where(y < 0, torch.randint_like(y, len(self.info.classes)), y)
-        fake = self.G(torch.randn(len(x), c.latent, device=x.device), wanted)
-        (real, named), (false, _) = self.judged(x, y, fake.detach(), wanted)
+        y_fake = torch.where(y < 0, torch.randint_like(y, len(self.info.classes)), y)
+        fake = self.G(torch.randn(len(x), c.latent, device=x.device), y_fake)
+        (real, named), (false, _) = self.judged(x, y, fake.detach(), y_fake)
         loss_D = self.objective.discriminate(real, false)
         logs = {"D": loss_D.detach()}
         if c.condition == "auxiliary":
@@ -118,7 +118,7 @@ class CGAN(Task):
         seen: list[Tensor | None] = []  # what D takes each batch's classes for
 
         def D(picture: Tensor) -> Tensor:
-            logits, named = self.D(picture, wanted)
+            logits, named = self.D(picture, y_fake)
             seen.append(named)
             return logits
 
@@ -126,16 +126,16 @@ class CGAN(Task):
         loss_G = self.objective.fool(D, fake, x)
         logs["G"] = loss_G.detach()
         if c.condition == "auxiliary":
-            naming = named_wrong(seen[-1], wanted)  # every game looks at the fakes last
+            naming = named_wrong(seen[-1], y_fake)  # every game looks at the fakes last
             loss_G, logs["class G"] = loss_G + c.lambda_class * naming, naming.detach()
         update("G", loss_G)
         return logs
 
-    def judged(self, x: Tensor, y: Tensor, fake: Tensor, wanted: Tensor) -> list[tuple]:
+    def judged(self, x: Tensor, y: Tensor, fake: Tensor, y_fake: Tensor) -> list[tuple]:
         """D of real and of drawn pictures: in one pass, unless batch norm would mix them."""
         if self.config.norm_d == "batch":
-            return [self.D(x, y), self.D(fake, wanted)]
-        logits, named = self.D(torch.cat([x, fake.to(x.dtype)]), torch.cat([y, wanted]))
+            return [self.D(x, y), self.D(fake, y_fake)]
+        logits, named = self.D(torch.cat([x, fake.to(x.dtype)]), torch.cat([y, y_fake]))
         parts = [None, None] if named is None else named.split(len(x))
         return list(zip(logits.split(len(x)), parts, strict=True))
 
@@ -144,7 +144,7 @@ class CGAN(Task):
 
     @classmethod
     def tiny(cls) -> Config:
-        tiny = dict(size=16, latent=8, told=2, channels=4, batch_size=4, steps=2, ema=0.0)
+        tiny = dict(size=16, latent=8, label_dim=2, channels=4, batch_size=4, steps=2, ema=0.0)
         return cls.Config(**tiny, condition="auxiliary", mixed_precision="no")
 
 

@@ -56,8 +56,8 @@ class Discriminator(nn.Module):
         return self.picture(x).flatten(1)
 
     def judge(self, seen: Tensor, s: Tensor) -> Tensor:
-        told = self.set(s)
-        return self.head(torch.cat([seen * told, told], 1))[:, 0]
+        predicted = self.set(s)
+        return self.head(torch.cat([seen * predicted, predicted], 1))[:, 0]
 
     def forward(self, x: Tensor, s: Tensor) -> Tensor:
         return self.judge(self.look(x), s)
@@ -96,11 +96,11 @@ class MultiLabel(Task):
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x, s = self.config, batch["image"], batch["set"]
         logits = self.G(x if len(x) > 1 else x.repeat(2, 1, 1, 1)).float()[: len(x)]
-        told = logits.sigmoid()
-        logs = {"F1": micro_f1(told.detach() > 0.5, s > 0.5)}
+        predicted = logits.sigmoid()
+        logs = {"F1": micro_f1(predicted.detach() > 0.5, s > 0.5)}
         loss_G = named = F.binary_cross_entropy_with_logits(logits, s)
         if c.adversarial and t >= c.alone * c.steps:
-            decided = (told > 0.5).float() + told - told.detach()
+            decided = (predicted > 0.5).float() + predicted - predicted.detach()
             wrong = s.roll(1, 0)  # another picture's; alike sets by chance are no mismatch
             other = (wrong != s).any(1, keepdim=True)
             wrong = torch.where(other, wrong, decided.detach())
@@ -134,7 +134,7 @@ class MultiLabel(Task):
         return cls.Config(**tiny, mixed_precision="no")
 
 
-def micro_f1(told: Tensor, truth: Tensor) -> Tensor:
+def micro_f1(predicted: Tensor, truth: Tensor) -> Tensor:
     """2 TP / (2 TP + FP + FN) over all labels of all pictures, of booleans [B, L]; 1 where both are empty."""
-    hits, total = (told & truth).sum(), told.sum() + truth.sum()
-    return torch.where(total > 0, 2 * hits / total.clamp(min=1), torch.ones((), device=told.device))
+    hits, total = (predicted & truth).sum(), predicted.sum() + truth.sum()
+    return torch.where(total > 0, 2 * hits / total.clamp(min=1), torch.ones((), device=predicted.device))

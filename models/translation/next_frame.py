@@ -66,8 +66,8 @@ def gdl(made: Tensor, real: Tensor, alpha: int) -> Tensor:
     """L_gdl of pictures [B, C, H, W], means in place of sums; eq. 6."""
     losses = []
     for axis in (-2, -1):
-        steps, wanted = (picture.diff(dim=axis).abs() for picture in (made, real))
-        losses.append((steps - wanted).abs().pow(alpha).mean())
+        steps, truth = (picture.diff(dim=axis).abs() for picture in (made, real))
+        losses.append((steps - truth).abs().pow(alpha).mean())
     return losses[0] + losses[1]
 
 

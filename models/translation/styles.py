@@ -103,16 +103,16 @@ class StyledCUT(cut.CUT):
         w = self.weights(label)
         both, maps = torch.cat([w, w]), w[:, :, None, None].expand(-1, -1, *y.shape[2:])
 
-        def told(picture: Tensor) -> Tensor:
+        def with_label(picture: Tensor) -> Tensor:
             return torch.cat([picture, maps.to(picture.dtype)], 1)
 
         given, made = self.features(torch.cat([x, y]), both, to_the_end=True)
         fake = made[: len(x)]
-        fool = self.objective.fool(lambda picture: self.D(told(picture)), fake, y)
+        fool = self.objective.fool(lambda picture: self.D(with_label(picture)), fake, y)
         nce = self.nce(self.features(made, both)[0], given)
         update("G", fool + (1.0 if c.lambda_nce is None else c.lambda_nce) * nce)
 
-        real, fake = told(y), told(fake.detach().to(y.dtype))
+        real, fake = with_label(y), with_label(fake.detach().to(y.dtype))
         real_logits, fake_logits = in_one_pass(self.D, c.norm_D, real, fake)
         loss_D = 0.5 * self.objective.discriminate(real_logits, fake_logits)
         update("D", loss_D + objectives.regularise(self.D, real, fake, t, c))

@@ -31,11 +31,11 @@ def classify(
     failed = []
     for source in sources:
         try:
-            told = pipeline.classify(images.decode(source), top)
+            shares = pipeline.classify(images.decode(source), top)
         except UserError as error:
             failed.append(str(error))
             continue
-        print(f"{source}\t" + "\t".join(f"{name} {share:.2f}" for name, share in told.items()), flush=True)
+        print(f"{source}\t" + "\t".join(f"{name} {share:.2f}" for name, share in shares.items()), flush=True)
     if failed and len(sources) == 1:
         raise UserError(failed[0])
     if failed:

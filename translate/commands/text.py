@@ -32,12 +32,12 @@ def text(
         seed: same seed, same pictures
         truncation: e.g. 0.8: more typical, less varied pictures; 0 is off
     """
-    wanted = [*captions, *(lines(file) if file else [])]
-    if not wanted:
+    texts = [*captions, *(lines(file) if file else [])]
+    if not texts:
         raise UserError("there is no caption; give one in quotes, or --file with one on each line")
     at_least(1, count=count)
     out = Path(output)
-    targets = [out / f"{i:04d}-{k}.png" for i in range(len(wanted)) for k in range(count)]
+    targets = [out / f"{i:04d}-{k}.png" for i in range(len(texts)) for k in range(count)]
     check_free([*targets, out / "grid.png"], overwrite)
     pipeline = opened(model, device, precision)
 
@@ -46,7 +46,7 @@ def text(
     from translate.inference import images
 
     tensors = []
-    for number, caption in enumerate(tqdm(wanted, unit="caption", disable=None)):
+    for number, caption in enumerate(tqdm(texts, unit="caption", disable=None)):
         if note := pipeline.reading(caption).note:
             print(f"note: {caption[:60]!r}: {note}", file=sys.stderr)
         made = pipeline.imagine(caption, count, seed=seed, truncation=truncation)

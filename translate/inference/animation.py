@@ -107,17 +107,17 @@ def translated(
         remark = "its pages are written with 8 bits a channel"
     elif format == "TIFF" and timed:
         remark = "TIFF holds pages without durations; name .gif, .webp or .png to keep these"
-    return put_together(made, format, found, options), remark
+    return assembled(made, format, found, options), remark
 
 
 def joined(pictures: list[Picture], suffix: str, milliseconds: int) -> bytes:
     """A film of these frames, all of one size, shown for ever: the bytes of a file with that suffix."""
     made = [images.to_image(picture.tensor).convert("RGB") for picture in pictures]
     found = Film(Path(f"film{suffix}"), len(made), [milliseconds] * len(made), 0)
-    return put_together(made, FORMATS[suffix], found, {})
+    return assembled(made, FORMATS[suffix], found, {})
 
 
-def put_together(made: list[Image.Image], format: str, found: Film, options: dict) -> bytes:
+def assembled(made: list[Image.Image], format: str, found: Film, options: dict) -> bytes:
     shown = [duration or 100 for duration in found.durations]  # what viewers make of 0
     timing: dict = {"duration": shown, "loop": 1 if found.loops is None else found.loops}
     if format == "GIF" and found.loops is None:

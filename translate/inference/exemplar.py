@@ -74,19 +74,19 @@ def voted(y: Tensor, hole: Tensor, turns: int, generator: torch.Generator) -> Te
         spread = distance.quantile(0.75).clamp(min=1e-6)  # σ², as in their section 3.2
         likeness = -(DECIDED if turn == turns - 1 else FIRM) * distance / (2 * spread)
         weight = trust * likeness.clamp(min=-60).exp()
-        said = mean_of(best, weight, asked, y)
-        y = torch.where(hole > 0, said, y)
-    return seamless(y, said, hole)
+        votes = mean_of(best, weight, asked, y)
+        y = torch.where(hole > 0, votes, y)
+    return seamless(y, votes, hole)
 
 
-def seamless(y: Tensor, said: Tensor, hole: Tensor) -> Tensor:
+def seamless(y: Tensor, votes: Tensor, hole: Tensor) -> Tensor:
     """y with the hole's colours shifted to meet those around it, less and less with depth.
 
     said: what patches say of all pixels. Those beside the hole are known better: the difference there is
     continued smoothly into the hole, as a membrane would (Pérez et al. 2003, "Poisson Image Editing").
     """
     beside = F.max_pool2d(hole, 2 * PATCH - 1, 1, PATCH - 1) - hole
-    known, shift = beside, (y - said) * beside
+    known, shift = beside, (y - votes) * beside
     for _ in range(REACH // PATCH):
         shares = F.avg_pool2d(known, 2 * PATCH + 1, 1, PATCH)
         around = F.avg_pool2d(shift * known, 2 * PATCH + 1, 1, PATCH) / shares.clamp(min=1e-6)

@@ -17,17 +17,17 @@ from translate.inference.sampling import Sampler, slerp
 
 CANDIDATES, STEPS = 64, 150  # of the search for a picture's noise, where there is no encoder
 PACE = 120  # milliseconds a picture of a moving one
-Tell = Callable[[float], None]
+Report = Callable[[float], None]
 
 
-def end(model: Sampler, given: Picture | int, tell: Tell | None = None) -> Tensor:
+def end(model: Sampler, given: Picture | int, report: Report | None = None) -> Tensor:
     """The latents [1, *noise_shape] of a picture, or of a seed."""
     if isinstance(given, int):
         return model.noise(1, given)
-    return model.encode(given) if hasattr(model.task, "encode") else sought(model, given, tell)
+    return model.encode(given) if hasattr(model.task, "encode") else sought(model, given, report)
 
 
-def sought(model: Sampler, picture: Picture, tell: Tell | None = None) -> Tensor:
+def sought(model: Sampler, picture: Picture, report: Report | None = None) -> Tensor:
     """The noise whose picture is most like this one: the best of some, then Adam on the squared error, with
     a little pull to the origin (Lipton & Tripathi 2017, arXiv 1702.04782)."""
     target = model.square(picture).to(model.device)
@@ -46,8 +46,8 @@ def sought(model: Sampler, picture: Picture, tell: Tell | None = None) -> Tensor
             adam.zero_grad()
             loss.backward()
             adam.step()
-            if tell:
-                tell((t + 1) / STEPS)
+            if report:
+                report((t + 1) / STEPS)
     return z.detach().cpu()
 
 

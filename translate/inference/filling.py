@@ -115,12 +115,12 @@ def detail(residue: Tensor, small: Tensor, share: Tensor, f: int) -> Tensor:
     clear = -F.max_pool2d(-share, 5, 1, 2)  # what is filled shows two pixels around itself when enlarged
     whole = windows(clear, places).amin(1) == 1
     holed = windows(share, places).amin(1) < 1
-    wanted, known = places[holed], places[whole]
-    if not len(known) or not len(wanted):
+    unknown, known = places[holed], places[whole]
+    if not len(known) or not len(unknown):
         return torch.zeros_like(residue)
     among, ramp = seen[whole], fading(f)
     total, weight = torch.zeros_like(residue), torch.zeros_like(residue[:, :1])
-    for some, look in zip(wanted.split(BATCH), seen[holed].split(BATCH), strict=True):
+    for some, look in zip(unknown.split(BATCH), seen[holed].split(BATCH), strict=True):
         alike = known[torch.cdist(look, among).argmin(1)]
         for (top, left), (y, x) in zip((f * some).tolist(), (f * alike).tolist(), strict=True):
             side = WINDOW * f

@@ -264,8 +264,8 @@ def encode(
     """
     if format not in SUFFIXES:
         raise UserError(f"cannot write {format}; choose one of {', '.join(SUFFIXES)}")
-    said = like.metadata if like and metadata else None
-    exif, dpi = (said.exif(location), said.dpi) if said else (None, None)
+    original = like.metadata if like and metadata else None
+    exif, dpi = (original.exif(location), original.dpi) if original else (None, None)
     bits = like.bits if like and format in ("PNG", "TIFF") else 8
     if bits == 16:
         pixels = quantised(tensor, like, 16)

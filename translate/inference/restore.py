@@ -47,8 +47,8 @@ def restore(
             chosen = z[best, torch.arange(len(image), device=image.device)]
             return task(noise=chosen), chosen
     finally:
-        for parameter, wanted in given.items():
-            parameter.requires_grad_(wanted)
+        for parameter, trainable in given.items():
+            parameter.requires_grad_(trainable)
 
 
 def first_codes(task: Task, image: Tensor, starts: int, seed: int) -> Tensor:

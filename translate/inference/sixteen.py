@@ -39,9 +39,9 @@ def tiff(pixels: np.ndarray, profile: bytes | None, exif: bytes | None = None, d
     import tifffile
 
     channels = pixels.shape[2]
-    said = Image.Exif()
+    tags = Image.Exif()
     if exif:
-        said.load(exif)
+        tags.load(exif)
     file = io.BytesIO()
     tifffile.imwrite(
         file,
@@ -56,6 +56,6 @@ def tiff(pixels: np.ndarray, profile: bytes | None, exif: bytes | None = None, d
         resolutionunit="inch" if dpi else None,
         metadata=None,
         software=False,
-        extratags=[(tag, "s", 0, value, True) for tag, value in said.items() if isinstance(value, str)],
+        extratags=[(tag, "s", 0, value, True) for tag, value in tags.items() if isinstance(value, str)],
     )
     return file.getvalue()

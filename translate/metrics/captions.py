@@ -123,7 +123,7 @@ def fidelity(
     answers = reader.read(pictures)
     shares, counts = {}, {}
     for name, values in reader.heads.items():
-        rows = [i for i, told in enumerate(named) if name in told]
+        rows = [i for i, attributes in enumerate(named) if name in attributes]
         if rows:
             right = [values[int(answers[name][i])] == named[i][name] for i in rows]
             shares[name], counts[name] = sum(right) / len(rows), len(rows)

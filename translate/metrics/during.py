@@ -40,7 +40,7 @@ class Evaluation(Observer):
         self.judges = evaluation.Judges(net, self.seed)
         self.better = evaluation.METRICS[self.metric].better or "higher"
         self.known: evidence.Evidence | None = None
-        self.told = False
+        self.announced = False
 
     def __call__(self, seen: Seen) -> dict[str, float]:
         task, folder = seen.task, Path(seen.folder)
@@ -51,13 +51,13 @@ class Evaluation(Observer):
             checkpoint.write_model(folder / "best", task, seen.t)
         curve = figures.curve([(t, v) for t, v, _ in points], label, best)
         checkpoint.replace_file(folder / "evaluation.png", lambda new: curve.save(new, format="PNG"))
-        if self.stopped(points) and not self.told:
+        if self.stopped(points) and not self.announced:
             t, found, _ = points[best]
             self.say(
                 f"update {seen.t:,}: {label} has not improved for {PATIENCE} evaluations: {found:.4g} at "
                 f"update {t:,} is the best, and {folder / 'best'} holds those weights. You may stop here."
             )
-        self.told = self.stopped(points)
+        self.announced = self.stopped(points)
         return {label: value, f"{label} error": error}
 
     def say(self, words: str) -> None:

@@ -202,8 +202,8 @@ def r_precision(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
     others = captions.OTHERS + 1
     if len(set(e.kinds)) < others:
         raise UserError(f"r-precision needs captions of {others} different pictures, not {len(set(e.kinds))}")
-    told, kinds = e.captions[: len(pictures)], e.kinds[: len(pictures)]
-    return {"R-precision": captions.r_precision(j.matcher, torch.cat(floats(pictures)), told, kinds, j.seed)}
+    texts, kinds = e.captions[: len(pictures)], e.kinds[: len(pictures)]
+    return {"R-precision": captions.r_precision(j.matcher, torch.cat(floats(pictures)), texts, kinds, j.seed)}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from translate.ui.parts import Chooser, Hint, Runner, line, on, reporter
 from translate.ui.pictures import lay
 from translate.ui.result import Result, Studio, number
 from translate.ui.shelf import Shelf, title
-from translate.ui.translate import about, told, told_card
+from translate.ui.translate import about, card_text, elapsed
 from translate.ui.visit import Made
 
 MOST = 16  # pictures of a caption
@@ -71,11 +71,11 @@ def draw(
         pictures = pipeline.imagine(caption, count, seed=seed, truncation=truncation or 0.0)
         seconds = time.perf_counter() - start
     reading = pipeline.reading(caption)
-    note = f"{plural(count)} in {told(seconds)}, seed {seed}"
+    note = f"{plural(count)} in {elapsed(seconds)}, seed {seed}"
     note += f". Note: {reading.note}." if reading.note else ""
     words = (caption,) * count
     stem = f"{model}-seed-{seed}"
-    return Made(tuple(pictures), note, stem, f"{title(shelf.entry(model))}: {quoted(caption)}", said=words)
+    return Made(tuple(pictures), note, stem, f"{title(shelf.entry(model))}: {quoted(caption)}", alt=words)
 
 
 def blend(
@@ -98,7 +98,7 @@ def blend(
         pictures = pipeline.mixed(both, share, count, seed=seed, truncation=truncation or 0.0)
         seconds = time.perf_counter() - start
     words = f"{title(shelf.entry(model))}: {1 - share:.0%} {quoted(both[0])}, {share:.0%} {quoted(both[1])}"
-    note = f"{plural(count)} in {told(seconds)}, seed {seed}"
+    note = f"{plural(count)} in {elapsed(seconds)}, seed {seed}"
     return Made(tuple(pictures), note, f"{model}-mixed-{seed}", words)
 
 
@@ -122,7 +122,7 @@ def variations(
         pictures = pipeline.varied(caption, number - 1, VARIED, **options)
         seconds = time.perf_counter() - start
     words = f"{title(shelf.entry(model))}: variations of picture {number} of {quoted(caption)}"
-    note = f"the picture itself, then {VARIED - 1} like it, in {told(seconds)}, seed {seed}"
+    note = f"the picture itself, then {VARIED - 1} like it, in {elapsed(seconds)}, seed {seed}"
     return Made(tuple(pictures), note, f"{model}-variations-{seed}", words)
 
 
@@ -161,7 +161,7 @@ def between(
         start = time.perf_counter()
         pictures = pipeline.between(both, seeds, frames, truncation=truncation or 0.0)
         seconds = time.perf_counter() - start
-    note = f"{frames} pictures in {told(seconds)}, seed {seeds[0]} to seed {seeds[1]}"
+    note = f"{frames} pictures in {elapsed(seconds)}, seed {seeds[0]} to seed {seeds[1]}"
     shown = tuple(images.to_image(picture.tensor) for picture in pictures)
     there_and_back = [*shown, *shown[-2:0:-1]]
     film = io.BytesIO()
@@ -271,7 +271,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
                     label="Second seed", value=1, precision=0, minimum=0, elem_id="caption-seed-2"
                 )
                 way = gr.Button("Show the way", elem_id="caption-way")
-                way_said = line("caption-way-said")
+                way_message = line("caption-way-message")
                 moving = gr.Image(
                     label="There and back", elem_id="caption-moving", type="filepath", height=260
                 )
@@ -284,7 +284,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
                 card = gr.Markdown(elem_id="caption-card")
             with gr.Accordion("Is it a copy?", open=False):
                 look = gr.Button("Find the nearest training pictures", elem_id="caption-look")
-                look_said = line("caption-look-said")
+                look_message = line("caption-look-message")
                 near = gr.Gallery(
                     label="The picture, then the nearest", elem_id="caption-near", elem_classes="pictures",
                     height="auto", interactive=False,
@@ -302,11 +302,11 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
 
     def show(name):
         entry = chooser.entry(name)
-        told = entry.facts.get("info", {}).get("captions", []) if entry else []
+        suggested = entry.facts.get("info", {}).get("captions", []) if entry else []
         return {
             description: entry.description if entry else "",
-            card: f"{html.escape(about(entry))}\n\n{told_card(entry)}" if entry else "",
-            examples: gr.update(samples=[[text] for text in told] or [[""]], visible=bool(told)),
+            card: f"{html.escape(about(entry))}\n\n{card_text(entry)}" if entry else "",
+            examples: gr.update(samples=[[text] for text in suggested] or [[""]], visible=bool(suggested)),
             result.viewer: "",
             understood: "",
             colour: gr.update(choices=colours(entry) if entry else [], value=None),
@@ -344,7 +344,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
 
     def drawing(events):
         inputs = [model, caption, count, seed, lock, truncation]
-        return result.of(events, run, inputs, runner.said, [understood, seed], "Drawing")
+        return result.of(events, run, inputs, runner.message, [understood, seed], "Drawing")
 
     on([page.load, here.select], refresh, model, [nothing, panel, model])
     on(model.change, show, model, [description, examples, result.viewer, understood, colour, card])
@@ -352,21 +352,21 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     drawing(on(examples.click, lambda row: row[0] if row else gr.skip(), examples, caption).then)
     mixing = [model, caption, second, colour, share, count, seed, truncation]
     result.of(
-        [mix.click, share.release, colour.input, second.submit], mixed, mixing, runner.said, [understood]
+        [mix.click, share.release, colour.input, second.submit], mixed, mixing, runner.message, [understood]
     )
     varying = [model, caption, seed, which, truncation]
-    result.of(vary.click, varied, varying, runner.said, [understood], "Drawing")
+    result.of(vary.click, varied, varying, runner.message, [understood], "Drawing")
     ways = [model, caption, other, seed, seed_2, truncation]
-    on(way.click, walk, ways, [moving, strip, way_note], way_said, work=True, show_progress_on=strip)
+    on(way.click, walk, ways, [moving, strip, way_note], way_message, work=True, show_progress_on=strip)
     compared = [model, caption, seed, truncation, which]
-    on(look.click, compare, compared, [near, near_note], look_said, work=True, show_progress_on=near)
+    on(look.click, compare, compared, [near, near_note], look_message, work=True, show_progress_on=near)
     on(result.viewer.choose, picked, None, which)
 
     def enter(event: gr.EventData):
         card = wall.asked(event, shelf)
         return gr.Tabs(selected="caption"), card.entry.name, card.words
 
-    drawing(on(start.click, enter, None, [studio.tabs, model, caption], runner.said).then)
+    drawing(on(start.click, enter, None, [studio.tabs, model, caption], runner.message).then)
 
 
 def picked(event: gr.EventData) -> int:

@@ -20,7 +20,7 @@ from translate.ui.parts import Hint, Runner, line, on
 from translate.ui.pictures import opened
 from translate.ui.result import Result, Studio
 from translate.ui.shelf import Shelf, title
-from translate.ui.translate import told, translate
+from translate.ui.translate import elapsed, translate
 from translate.ui.visit import Made
 
 FEWEST, MOST = 2, 4  # models side by side; all of them where that is asked for
@@ -50,8 +50,8 @@ def chosen(shelf: Shelf, kind: str, names, everything: bool) -> list[Entry]:
         if not known:
             raise UserError(f"There is no model here for {kind}.")
         return known
-    wanted = names if isinstance(names, list) else []
-    found = [entry for entry in known if entry.name in wanted]
+    choices = names if isinstance(names, list) else []
+    found = [entry for entry in known if entry.name in choices]
     if not FEWEST <= len(found) <= MOST:
         raise Hint(f"Choose {FEWEST} to {MOST} models, or all of them.")
     return found
@@ -89,10 +89,10 @@ def compared(
             with shelf.lanes.job(session, entry.name, 4, report, guess=PER_PICTURE):
                 sheet = images.grid([one.tensor for one in pipeline.sample(4, seed=seed)])
             pictures.append(Picture(tensor=sheet))
-    note = f"{len(found)} models in {told(time.perf_counter() - start)}"
+    note = f"{len(found)} models in {elapsed(time.perf_counter() - start)}"
     note += "" if kind == "a picture" else f", seed {seed}"
     note += "; four samples of each" if kind == "a seed" else ""
-    return Made(alike(pictures), note, "compared", "The same input", said=tuple(words))
+    return Made(alike(pictures), note, "compared", "The same input", alt=tuple(words))
 
 
 def alike(pictures: list[Picture]) -> tuple[Picture, ...]:
@@ -126,8 +126,8 @@ def scores(shelf: Shelf, kind, names, everything) -> str:
     scored = {one.model for one in taken}
     for entry in found:
         if entry.name not in scored:
-            said = on_card(entry) or f"none yet: `python -m translate evaluate --model {entry.name}`"
-            parts.append(f"**{title(entry)}**, on its card: {said}")
+            on_record = on_card(entry) or f"none yet: `python -m translate evaluate --model {entry.name}`"
+            parts.append(f"**{title(entry)}**, on its card: {on_record}")
     return "\n\n".join(parts)
 
 
@@ -213,14 +213,14 @@ def tab(studio: Studio, here: gr.Tab) -> None:
             )
             with gr.Accordion("Scores", open=False):
                 scored = gr.Button("Show their scores", elem_id="compare-score")
-                scores_said = line("compare-scores-said")
+                scores_message = line("compare-scores-message")
                 table = gr.Markdown(elem_id="compare-scores")
             with gr.Accordion("Blind vote", open=False):
                 question = gr.Radio(
                     list(QUESTIONS), value="Which fits better?", label="Question", elem_id="compare-question"
                 )
                 vote = gr.HTML("", elem_id="compare-vote", html_template="<div></div>", js_on_load=VOTE)
-                vote_said = line("compare-vote-said")
+                vote_message = line("compare-vote-message")
 
     def listed(which):
         known = [(title(entry), entry.name) for entry in offered(shelf, which)]
@@ -239,22 +239,22 @@ def tab(studio: Studio, here: gr.Tab) -> None:
 
     # The last: a choice made while the tab is still being listed counts.
     shown = [names, source, caption, seed]
-    on([here.select, kind.input], listed, kind, shown, runner.said, trigger_mode="always_last")
+    on([here.select, kind.input], listed, kind, shown, runner.message, trigger_mode="always_last")
     chosen_ones = [kind, names, everything]
     result.of(
         [runner.go.click, caption.submit],
         make,
         [*chosen_ones, source, caption, seed],
-        runner.said,
+        runner.message,
         what="Comparing",
     )
-    on(scored.click, lambda *values: scores(shelf, *values), chosen_ones, table, scores_said)
+    on(scored.click, lambda *values: scores(shelf, *values), chosen_ones, table, scores_message)
     on(
         vote.click,
         asked,
         [question, *chosen_ones, caption, seed],
         vote,
-        vote_said,
+        vote_message,
         work=True,
         show_progress="hidden",
     )

@@ -19,8 +19,8 @@ from translate.ui.parts import Hint, Runner, on
 from translate.ui.pictures import Unreadable, lay, opened, pixels, showable
 from translate.ui.result import Result, Studio
 from translate.ui.shelf import Shelf, title
-from translate.ui.translate import counted, thumbnails, told
-from translate.ui.visit import Kept, Made
+from translate.ui.translate import counted, elapsed, thumbnails
+from translate.ui.visit import Made, Stored
 
 TRIED = 96  # pixels, side of the square that is timed
 SHOWN = 4096  # pixels, the longer side of what is shown
@@ -97,7 +97,7 @@ def forecast(
     pipeline.check_size(picture)
     width, height = picture.size
     seconds = seconds_per_pixel(shelf, model, session) * width * height * (8 if ensemble else 1)
-    line = f"{width} × {height} → {factor * width} × {factor * height} px, about {told(seconds)}"
+    line = f"{width} × {height} → {factor * width} × {factor * height} px, about {elapsed(seconds)}"
     return Forecast(line, shown)
 
 
@@ -128,7 +128,7 @@ def enhance(
         result = dataclasses.replace(result, tensor=halved[0], alpha=halved[1])
         seconds = time.perf_counter() - start
     width, height = result.size
-    note = f"{width} × {height} px in {told(seconds)}"
+    note = f"{width} × {height} px in {elapsed(seconds)}"
     shrink = min(1.0, SHOWN / max(result.size))
     shown = max(1, round(width * shrink)), max(1, round(height * shrink))
     note += f"; shown at {shown[0]} × {shown[1]}, the download is whole" if shrink < 1 else ""
@@ -204,18 +204,18 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
 
     def telling(events):
         seen = dict(work=True, failed=unread, show_progress="hidden")
-        return on(events, tell, given, [ahead, source], runner.said, **seen)
+        return on(events, tell, given, [ahead, source], runner.message, **seen)
 
     def enlarging(events):
-        return result.of(events, run, given, runner.said, what="Enlarging")
+        return result.of(events, run, given, runner.message, what="Enlarging")
 
     on(page.load, refresh, None, [nothing, panel, factor, model, examples])
     on(model.change, shown, model, examples)
     telling(on(factor.input, of_factor, factor, model).then)
     telling([source.input, model.input, ensemble.input])
-    result.clear(source.clear, ahead, runner.said)
+    result.clear(source.clear, ahead, runner.message)
     enlarging(runner.go.click)
-    enlarging(telling(on(examples.select, example, model, source, runner.said).then).then)
+    enlarging(telling(on(examples.select, example, model, source, runner.message).then).then)
 
     def enter(event: gr.EventData):
         card = wall.asked(event, shelf)
@@ -224,10 +224,10 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         laid = str(lay(path.name, path.read_bytes()))
         return gr.Tabs(selected="enhance"), does, gr.update(choices=known, value=card.entry.name), laid
 
-    entered = on(start.click, enter, None, [studio.tabs, factor, model, source], runner.said)
+    entered = on(start.click, enter, None, [studio.tabs, factor, model, source], runner.message)
     enlarging(telling(entered.then).then)
 
-    def suits(kept: Kept) -> bool:
+    def suits(kept: Stored) -> bool:
         found = shelf.enlargers()
         return bool(found) and max(w * h for w, h in kept.sizes) * max(map(scale, found)) ** 2 <= LARGEST
 

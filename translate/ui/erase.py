@@ -20,7 +20,7 @@ from translate.ui.parts import Chooser, Hint, Runner, on
 from translate.ui.pictures import Unreadable, lay, opened, pixels, showable, small
 from translate.ui.result import Result, Studio
 from translate.ui.shelf import Shelf, title
-from translate.ui.translate import counted, thumbnails, told
+from translate.ui.translate import counted, elapsed, thumbnails
 from translate.ui.visit import Made
 
 UNITS = 1000  # of the picture's longer side
@@ -162,7 +162,7 @@ def erase(
         result = pipeline.translate(picture, mask=mask, seed=seed, progress=counted(job))
         seconds = time.perf_counter() - start
     width, height = result.size
-    note = f"{width} × {height} px in {told(seconds)}, filling {seed}; all else is as it was"
+    note = f"{width} × {height} px in {elapsed(seconds)}, filling {seed}; all else is as it was"
     stem, words = f"{Path(source).stem}-erased", title(shelf.entry(model))
     return Made((result,), note, stem, words, picture, ("Before", "After"))
 
@@ -241,20 +241,20 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         return gr.Tabs(selected="erase"), card.entry.name, laid
 
     def bringing(events):
-        return on(events, bring, source, [board, source], runner.said, work=True, failed=unread)
+        return on(events, bring, source, [board, source], runner.message, work=True, failed=unread)
 
     def erasing(events):
         given = [chooser.model, source, board, seed]
-        return result.of(events, run, given, runner.said, what="Erasing")
+        return result.of(events, run, given, runner.message, what="Erasing")
 
     chooser.refresh_on([studio.page.load, here.select])
     on([studio.page.load, here.select], refresh, None, [nothing, panel, examples])
     bringing([source.input, source.clear])
-    result.clear(source.input, runner.said)
-    result.clear(source.clear, runner.said)
+    result.clear(source.input, runner.message)
+    result.clear(source.clear, runner.message)
     erasing([runner.go.click, seed.submit])
     erasing(on(another.click, lambda n: int(n or 0) + 1, seed, seed).then)
-    bringing(on(examples.select, example, chooser.model, source, runner.said).then)
-    bringing(on(start.click, enter, None, [studio.tabs, chooser.model, source], runner.said).then)
+    bringing(on(examples.select, example, chooser.model, source, runner.message).then)
+    bringing(on(start.click, enter, None, [studio.tabs, chooser.model, source], runner.message).then)
     arrived = studio.receive("erase", "Erase something", "erase", source, lambda kept: bool(shelf.fillers()))
     bringing(arrived.change)

@@ -23,7 +23,7 @@ from translate.ui.pictures import lay, opened
 from translate.ui.result import Result, Studio
 from translate.ui.samples import EVERY, PER_PICTURE, classes
 from translate.ui.shelf import Shelf, title
-from translate.ui.translate import told
+from translate.ui.translate import elapsed
 from translate.ui.visit import Made
 
 MOST, FRAMES, SEEDS = 64, 12, 2**31
@@ -84,7 +84,7 @@ def samples(shelf: Shelf, model, count, seed, cut, label, session="", report: Re
         start = time.perf_counter()
         pictures = pipeline.sample(count, seed=seed, truncation=cut or 0.0, **given(pipeline, label))
         seconds = time.perf_counter() - start
-    words = f"{count} pictures in {told(seconds)}, seed {seed}" + (f", truncation {cut:g}" if cut else "")
+    words = f"{count} pictures in {elapsed(seconds)}, seed {seed}" + (f", truncation {cut:g}" if cut else "")
     return Made(tuple(pictures), words, f"{model}-seed-{seed}", title(shelf.entry(model)))
 
 
@@ -115,7 +115,7 @@ def arithmetic(shelf: Shelf, model, plus, minus, and_, label, session="", report
     words = ["mean less mean plus mean", "first mean", "second mean", "third mean", *words]
     pictures = (made[3], *made[:3], *parts)
     note = "First the answer, then the three means, then the pictures they are means of"
-    return Made(pictures, note, f"{model}-arithmetic", title(shelf.entry(model)), said=tuple(words))
+    return Made(pictures, note, f"{model}-arithmetic", title(shelf.entry(model)), alt=tuple(words))
 
 
 def decoded(shelf: Shelf, model, source, count, seed, session="", report=None) -> Made:
@@ -137,7 +137,7 @@ def decoded(shelf: Shelf, model, source, count, seed, session="", report=None) -
     words = ("what the model sees", "rebuilt", *["another code"] * len(made))
     note = f"Rebuilt with a root mean squared error of {error:.3f}"
     note += f"; {count} codes drawn for it" if several else "; this model has one code for a picture"
-    return Made((seen, *again, *made), note, f"{model}-decodings", title(shelf.entry(model)), said=words)
+    return Made((seen, *again, *made), note, f"{model}-decodings", title(shelf.entry(model)), alt=words)
 
 
 def close(shelf: Shelf, model, seed, number, label, session="", report=None) -> tuple[Made, str]:
@@ -153,7 +153,7 @@ def close(shelf: Shelf, model, seed, number, label, session="", report=None) -> 
     near = [Picture(tensor=one[None]) for one in found.pictures]
     words = [f"picture {number} of seed {seed}"]
     words += [f"{file}: {d:.2f}" for file, d in zip(found.files, found.distances, strict=True)]
-    return Made((made, *near), found.note, f"{model}-nearest", title(shelf.entry(model)), said=tuple(words))
+    return Made((made, *near), found.note, f"{model}-nearest", title(shelf.entry(model)), alt=tuple(words))
 
 
 # --- sliders and the calm mode ----------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
                 sliders = gr.HTML(
                     "", elem_id="explore-sliders", html_template="<div></div>", js_on_load=SLIDERS, picture=""
                 )
-                turned_said = line("explore-sliders-said")
+                turned_message = line("explore-sliders-message")
             calm = gr.HTML("", elem_id="explore-calm", html_template="<div></div>", js_on_load=CALM)
 
     def show(name: str | None):
@@ -332,31 +332,35 @@ def tab(studio: Studio, here: gr.Tab) -> None:
         [drawing.go.click, count.release, cut.release, seed.submit, label.input],
         tied(samples),
         inputs,
-        drawing.said,
+        drawing.message,
         what="Drawing",
     )
     result.of(
         [walking.go.click],
         walk,
         [model, first, second, seed, seed_2, label],
-        walking.said,
+        walking.message,
         [moving],
         "Drawing",
     )
     result.of(
-        [adding.go.click], tied(arithmetic), [model, plus, minus, and_, label], adding.said, what="Drawing"
+        [adding.go.click], tied(arithmetic), [model, plus, minus, and_, label], adding.message, what="Drawing"
     )
     result.of(
-        [decoding.go.click], tied(decoded), [model, source, several, seed], decoding.said, what="Rebuilding"
+        [decoding.go.click],
+        tied(decoded),
+        [model, source, several, seed],
+        decoding.message,
+        what="Rebuilding",
     )
-    result.of([looking.go.click], tied(close), [model, seed, which, label], looking.said, what="Looking")
+    result.of([looking.go.click], tied(close), [model, seed, which, label], looking.message, what="Looking")
     on(
         [model.input, here.select, seed.submit, label.input],
         beginning,
         [model, seed, label],
         sliders,
-        turned_said,
+        turned_message,
         trigger_mode="always_last",
     )
-    on(sliders.input, turn, [model, sliders, label], sliders, turned_said, trigger_mode="always_last")
-    on(calm.click, another, model, calm, turned_said)
+    on(sliders.input, turn, [model, sliders, label], sliders, turned_message, trigger_mode="always_last")
+    on(calm.click, another, model, calm, turned_message)

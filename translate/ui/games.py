@@ -148,7 +148,7 @@ class Table:
         self.sit()
 
     def sit(self) -> None:
-        self.told: deque[dict[str, float]] = deque(maxlen=CHECK)
+        self.recent: deque[dict[str, float]] = deque(maxlen=CHECK)
         self.norms: dict[str, float] = {}
         self.doctor = Doctor(self.lesson.task, data_of(self.rules.data))
         self.words: deque[str] = deque(maxlen=3)
@@ -171,7 +171,7 @@ class Table:
         end, done, k = time.perf_counter() + seconds, 0, int(self.rules.k)
         try:
             while True:
-                self.told += self.lesson.learn(k - self.lesson.t % k)
+                self.recent += self.lesson.learn(k - self.lesson.t % k)
                 done += k
                 self.norms |= {name: float(norm) for name, norm in self.lesson.update.norms.items()}
                 if self.lesson.t % CHECK < k:
@@ -193,7 +193,7 @@ class Table:
             self.words.append(f"{alarm.name}: {alarm.why}. Try {alarm.remedy}.")
 
     def mean(self, name: str) -> float | None:
-        values = [one[name] for one in self.told if name in one][-20:]
+        values = [one[name] for one in self.recent if name in one][-20:]
         return sum(values) / len(values) if values else None
 
     # --- what is seen ---------------------------------------------------------------------------------------

@@ -282,13 +282,13 @@ async def read(receive: Receive, most: int = LARGEST_BODY) -> bytes | None:
 
 def again(body: bytes, receive: Receive) -> Receive:
     """Hands the body on that was read already."""
-    told = False
+    handed = False
 
     async def receiving() -> Message:
-        nonlocal told
-        if told:
+        nonlocal handed
+        if handed:
             return await receive()
-        told = True
+        handed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receiving

@@ -23,7 +23,7 @@ UNDER_WAY = 4  # jobs begun and not finished: each holds its feature maps
 MOST_WAITING = 64  # jobs of everybody
 MOST_EACH = 6  # jobs of one session
 GUESS = 2e-6  # seconds a pixel, before a model was measured
-TELL = 0.25  # seconds between two words about progress
+EVERY = 0.25  # seconds between two words about progress
 LARGE = 4_000_000  # pixels after which freed memory is given back to the system
 
 Report = Callable[[float | None, str], None]  # (share done, what is going on)
@@ -47,7 +47,7 @@ class Job:
     since: float | None = None  # when it was last let compute; None where it does not
     ended: float = 0.0  # when it last made room for another
     sure: float = 0.0  # seconds it may compute before it makes room
-    told: float = 0.0
+    reported: float = 0.0
 
     @property
     def spent(self) -> float:
@@ -62,8 +62,8 @@ class Job:
 
     def tell(self, share: float | None, words: str) -> None:
         now = time.monotonic()
-        if self.report and now - self.told >= TELL:
-            self.told = now
+        if self.report and now - self.reported >= EVERY:
+            self.reported = now
             self.report(share, words)
 
     def check(self) -> None:
@@ -181,7 +181,7 @@ class Lanes:
                 while not self._may_begin(job):
                     ahead = [other for other in self.waiting if other.long == job.long].index(job)
                     job.tell(0.0, f"Waiting; {ahead + 1} before you")
-                    self.change.wait(TELL)
+                    self.change.wait(EVERY)
                     job.check()
                 self.under_way.append(job)
             finally:
@@ -204,7 +204,7 @@ class Lanes:
         try:
             while self.computing is not None or self._next() is not job:
                 job.tell(job.share, "Waiting for a shorter one" if job.is_long else "Waiting")
-                self.change.wait(TELL)
+                self.change.wait(EVERY)
                 job.check()
             if job.is_long:
                 job.sure = SLICE if self.owed >= 4 * SLICE else 0.0

@@ -58,12 +58,12 @@ class Tool:
     models: Callable[[Shelf], list] | None  # that it works with
 
     def schema(self, shelf: Shelf) -> dict:
-        told = {name: dict(about) for name, about in self.properties.items()}
+        schema = {name: dict(about) for name, about in self.properties.items()}
         if self.models:
             found = self.models(shelf)
             words = "; ".join(f"{entry.name}: {entry.description[:120] or title(entry)}" for entry in found)
-            told["model"] |= dict(enum=[entry.name for entry in found], description=words)
-        return dict(type="object", properties=told, required=[*self.required], additionalProperties=False)
+            schema["model"] |= dict(enum=[entry.name for entry in found], description=words)
+        return dict(type="object", properties=schema, required=[*self.required], additionalProperties=False)
 
     def fit(self, given: object) -> dict:
         """The arguments as the handler may have them. Raises UserError."""
@@ -162,13 +162,13 @@ TOOLS = {
 
 def content(made: Made) -> list[dict]:
     """A result as the protocol has it: the note, then the pictures."""
-    told = [dict(type="text", text=made.note)]
+    content = [dict(type="text", text=made.note)]
     for picture in made.pictures:
         width, height = picture.size
         kind = "PNG" if width * height <= LOSSLESS else "WEBP" if picture.alpha is not None else "JPEG"
         data = base64.b64encode(images.encode(picture.tensor, picture, kind, quality=92)).decode()
-        told.append(dict(type="image", data=data, mimeType=f"image/{kind.lower()}"))
-    return told
+        content.append(dict(type="image", data=data, mimeType=f"image/{kind.lower()}"))
+    return content
 
 
 class Tools:
@@ -183,7 +183,7 @@ class Tools:
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         answer = self.refused(scope["method"], headers, body)
         if answer is None:
-            answer = await self.told(body or b"", (scope.get("client") or ("",))[0])
+            answer = await self.answered(body or b"", (scope.get("client") or ("",))[0])
         await answer(scope, receive, send)
 
     def refused(self, method: str, headers: dict[str, str], body: bytes | None) -> Response | None:
@@ -201,7 +201,7 @@ class Tools:
             return refusal(400, f"this server speaks {', '.join(REVISIONS)}")
         return None
 
-    async def told(self, body: bytes, host: str) -> Response:
+    async def answered(self, body: bytes, host: str) -> Response:
         """The answer to one message."""
         number = None
         try:

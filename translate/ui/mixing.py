@@ -24,7 +24,7 @@ def mixture(entry: Entry, shares: tuple[float | None, ...]) -> str | None:
     return "+".join(f"{name}:{share:g}" for name, share in given) or None
 
 
-def said(label: str | None) -> str:
+def described(label: str | None) -> str:
     """The mixture for people: `70 % scream, 30 % wave`, however much the sliders add up to."""
     parts = [part.rpartition(":") for part in (label or "").split("+") if part]
     total = sum(float(share) for _, _, share in parts)

@@ -14,7 +14,7 @@ from translate.ui.parts import asleep, on, portrait
 from translate.ui.pictures import thumbnail
 from translate.ui.shelf import Shelf
 from translate.ui.shelf import title as named
-from translate.ui.translate import about, told_card
+from translate.ui.translate import about, card_text
 
 POINTS = 300  # of a curve; more are averaged
 ALIVE = 300  # seconds after its last line that a run counts as in progress
@@ -181,7 +181,7 @@ def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
             gr.update(value=log.curves(), visible=True) if len(log.lines) > 1 else gr.update(visible=False)
         )
         picture = portrait(entry)
-        return [now, f"## {named(entry)}\n\n`{entry.name}` · {facts}", line, picture, drawn, told_card(entry)]
+        return [now, f"## {named(entry)}\n\n`{entry.name}` · {facts}", line, picture, drawn, card_text(entry)]
 
     def select(event: gr.SelectData):
         entries = shelf.everything()

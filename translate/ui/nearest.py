@@ -49,7 +49,7 @@ def small(pictures: Tensor) -> Tensor:
     return F.interpolate(pictures.float(), (SIDE, SIDE), mode="area").flatten(1)
 
 
-def kept() -> Path:
+def cache_folder() -> Path:
     """Where small copies outlive the page: `$XDG_CACHE_HOME/translate`, or `~/.cache/translate`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "translate"
 
@@ -79,21 +79,21 @@ class Nearest:
             sorted(options.items()),
         ]
         name = hashlib.sha256(repr(about).encode()).hexdigest()[:24]
-        self.file, self.lanes = kept() / f"nearest-{name}.safetensors", lanes
+        self.file, self.lanes = cache_folder() / f"nearest-{name}.safetensors", lanes
         self.done, self.known, self.failure = 0, None, None
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
 
     def work(self) -> None:
         try:
-            self.known = self.kept() if self.file.exists() else self.made()
+            self.known = self.cache_folder() if self.file.exists() else self.made()
             some = self.known[:: max(1, len(self.known) // TYPICAL)]
             between = torch.cdist(some, self.known).sort(dim=1).values
             self.typical = float(between[:, min(1, len(self.known) - 1)].median()) or 1.0
         except (UserError, OSError, SafetensorError) as error:  # of data that vanished meanwhile
             self.failure = error
 
-    def kept(self) -> Tensor:
+    def cache_folder(self) -> Tensor:
         return load_file(self.file)["small"].float()
 
     def made(self) -> Tensor:

@@ -94,12 +94,12 @@ class Opening:
             call["targets"] = [target for target in call["targets"] if tuple(target) != (page._id, "load")]
             for block, value in zip(function.outputs, made["data"], strict=True):
                 update = isinstance(value, dict) and value.get("__type__") == "update"
-                told = {k: v for k, v in value.items() if k != "__type__"} if update else {"value": value}
+                props = {k: v for k, v in value.items() if k != "__type__"} if update else {"value": value}
                 before = values[block._id].get("value")
-                if "props" in told:  # of HTML with a script; what is not told stays
-                    told["props"] = {**values[block._id].get("props", {}), **told["props"]}
-                values[block._id].update(told)
-                if told.get("value", before) != before:
+                if "props" in props:  # of HTML with a script; what is not told stays
+                    props["props"] = {**values[block._id].get("props", {}), **props["props"]}
+                values[block._id].update(props)
+                if props.get("value", before) != before:
                     waiting += [n for n in calls if (block._id, "change") in targets(calls[n])]
             waiting += [n for n in calls if calls[n].get("trigger_after") == number]
         page.config, self.left = config, left

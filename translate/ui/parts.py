@@ -199,5 +199,5 @@ class Runner:
         with gr.Row(elem_classes="runner"):
             self.go = gr.Button(label, variant="primary", elem_id=f"{prefix}go", scale=3)
             self.cancel = gr.Button("Cancel", elem_id=f"{prefix}cancel", scale=1, min_width=80)
-        self.said = line(f"{prefix}said")
+        self.message = line(f"{prefix}message")
         on(self.cancel.click, stopper(shelf), None, None)

@@ -54,7 +54,7 @@ def shown(table: Table) -> str:
 def tab(studio: Studio, here: gr.Tab) -> None:
     """Build the tab `here`."""
     shelf, tables = studio.shelf, Tables()
-    first, (start, told) = next(iter(PRESETS)), next(iter(PRESETS.values()))
+    first, (start, explanation) = next(iter(PRESETS)), next(iter(PRESETS.values()))
     gr.Markdown(
         "G makes points, D tells them from the data, both learn: the very code of `--task gan`, live. "
         "Pick what to see, press Play, then change anything while it runs.",
@@ -63,7 +63,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
     with gr.Row(equal_height=False, elem_id="playground-row"):
         with gr.Column(min_width=320):
             preset = gr.Radio(list(PRESETS), value=first, label="What to see", elem_id="playground-preset")
-            why = gr.Markdown(told, elem_id="playground-why")
+            why = gr.Markdown(explanation, elem_id="playground-why")
             with gr.Row():
                 play = gr.Button("Play", variant="primary", elem_id="playground-play", min_width=80)
                 pause = gr.Button("Pause", elem_id="playground-pause", min_width=80)
@@ -103,7 +103,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
             )
         with gr.Column(min_width=320):
             board = gr.HTML("", elem_id="playground", html_template="<div></div>", js_on_load=BOARD)
-            said = line("playground-said")
+            message = line("playground-message")
     controls = [data, game, penalty, strength, k, unroll, rate_g, rate_d, momentum]
 
     def sitting(request: gr.Request, view: str, values) -> tuple[Table, str]:
@@ -129,15 +129,15 @@ def tab(studio: Studio, here: gr.Tab) -> None:
                     table.follow(table.wanted)
                     table.play(SLICE, table.most)
                     frame = shown(table)
-                yield {board: frame, said: ""}
+                yield {board: frame, message: ""}
                 if table.most == 1:
                     time.sleep(STILL)
             if table.playing:
-                yield {said: remark("Paused after three minutes; press Play to go on.")}
+                yield {message: remark("Paused after three minutes; press Play to go on.")}
         except Stopped:
             pass
         except UserError as error:
-            yield {said: problem(str(error))}
+            yield {message: problem(str(error))}
         finally:
             if table is not None:
                 table.playing = False
@@ -175,16 +175,16 @@ def tab(studio: Studio, here: gr.Tab) -> None:
 
     def chosen(name):
         one_of("preset", name, PRESETS)
-        rules, told = PRESETS[name]
-        return {why: told, **dict(zip(controls, vars(rules).values(), strict=True))}
+        rules, explanation = PRESETS[name]
+        return {why: explanation, **dict(zip(controls, vars(rules).values(), strict=True))}
 
     all_of = [view, *controls]
-    on(on(preset.input, chosen, preset, [why, *controls], said).then, reset_, all_of, board, said)
+    on(on(preset.input, chosen, preset, [why, *controls], message).then, reset_, all_of, board, message)
     options = QUICK | dict(concurrency_id="play", concurrency_limit=PLAYERS)
-    play.click(playing, [pace, *all_of], [board, said], **options)
-    on(pause.click, paused, None, None, said)
-    on(pace.input, paced, pace, None, said)
-    on(step.click, stepped, all_of, board, said)
-    on(reset.click, reset_, all_of, board, said)
+    play.click(playing, [pace, *all_of], [board, message], **options)
+    on(pause.click, paused, None, None, message)
+    on(pace.input, paced, pace, None, message)
+    on(step.click, stepped, all_of, board, message)
+    on(reset.click, reset_, all_of, board, message)
     changes = [c.release if isinstance(c, gr.Slider) else c.input for c in controls]
-    on([*changes, view.input, here.select], looked, all_of, board, said, trigger_mode="always_last")
+    on([*changes, view.input, here.select], looked, all_of, board, message, trigger_mode="always_last")

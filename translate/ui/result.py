@@ -19,7 +19,7 @@ from translate.config import UserError
 from translate.ui.parts import Chooser, line, on, reporter
 from translate.ui.shelf import Shelf
 from translate.ui.values import VISITOR, Page
-from translate.ui.visit import Kept, Visits
+from translate.ui.visit import Stored, Visits
 
 STATIC = Path(__file__).parent / "static"
 SHOW = """
@@ -48,7 +48,7 @@ class Way:
     tab: str
     source: gr.Image
     arrived: gr.State  # changes when one comes; the tab listens to that
-    suits: Callable[[Kept], bool]
+    suits: Callable[[Stored], bool]
     short: str = ""  # on every picture of a board
 
 
@@ -79,11 +79,11 @@ class Studio:
         self.page.owners.add(str(path), VISITOR.get())
         return f"gradio_api/file={quote(str(path))}"
 
-    def told(self, kept: Kept) -> str:
+    def described(self, kept: Stored) -> str:
         """A result for the viewer."""
-        said = kept.made.said or [""] * len(kept.sizes)
+        alt = kept.made.alt or [""] * len(kept.sizes)
         pictures = [
-            dict(after=self.link(kept.shown(n)), width=size[0], height=size[1], alt=said[n])
+            dict(after=self.link(kept.shown(n)), width=size[0], height=size[1], alt=alt[n])
             for n, size in enumerate(kept.sizes)
         ]
         if kept.before:
@@ -107,7 +107,7 @@ class Studio:
     def finish(self) -> None:
         """Below all tabs, when all are built: the strip, and what the results' buttons do."""
         self.strip.render()
-        said = line("strip-said")
+        message = line("strip-message")
         self.file.render()
         for result in self.results.values():
             result.tie()
@@ -118,7 +118,7 @@ class Studio:
 
         def opened(request: gr.Request, event: gr.EventData):
             kept = self.visits.find(who(request), word(event, "id"))
-            return {self.tabs: gr.Tabs(selected=kept.tab), viewers[kept.tab]: self.told(kept)}
+            return {self.tabs: gr.Tabs(selected=kept.tab), viewers[kept.tab]: self.described(kept)}
 
         def packed(request: gr.Request, event: gr.EventData):
             wanted = (word(event, "ids") or "").split()
@@ -129,9 +129,9 @@ class Studio:
             return ["[]", *[""] * len(viewers)]
 
         on(self.page.load, reopened, None, self.strip)
-        on(self.strip.open, opened, None, [self.tabs, *viewers.values()], said)
-        on(self.strip.pack, packed, None, self.file, said)
-        on(self.strip.forget, forgotten, None, [self.strip, *viewers.values()], said)
+        on(self.strip.open, opened, None, [self.tabs, *viewers.values()], message)
+        on(self.strip.pack, packed, None, self.file, message)
+        on(self.strip.forget, forgotten, None, [self.strip, *viewers.values()], message)
 
     def download(self, path: Path) -> str:
         return json.dumps(dict(url=self.link(path), name=path.name))
@@ -146,7 +146,7 @@ class Result:
         self.viewer = gr.HTML(
             "", elem_id=f"{self.name}-result", html_template="<div></div>", js_on_load=SHOW, hint=hint
         )
-        self.said = line(f"{self.name}-result-said")
+        self.message = line(f"{self.name}-result-message")
         studio.results.setdefault(tab, self)
 
     def of(
@@ -175,7 +175,7 @@ class Result:
             if found is None:
                 return {self.viewer: "", **others}
             kept = studio.visits.keep(who(request), found, self.tab, live)
-            return {self.viewer: studio.told(kept), studio.strip: studio.listed(who(request)), **others}
+            return {self.viewer: studio.described(kept), studio.strip: studio.listed(who(request)), **others}
 
         def emptied(error: UserError) -> dict:
             return {self.viewer: "", **(failed(error) if failed else {})}
@@ -212,8 +212,8 @@ class Result:
             }
 
         reached = [part for way in studio.ways.values() for part in (way.source, way.arrived)]
-        on(self.viewer.save, save, None, studio.file, self.said, work=True, show_progress="hidden")
-        on(self.viewer.onward, onward, None, [studio.tabs, *dict.fromkeys(reached)], self.said)
+        on(self.viewer.save, save, None, studio.file, self.message, work=True, show_progress="hidden")
+        on(self.viewer.onward, onward, None, [studio.tabs, *dict.fromkeys(reached)], self.message)
 
 
 def who(request: gr.Request) -> str:

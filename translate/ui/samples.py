@@ -11,7 +11,7 @@ from translate.ui.lanes import Report
 from translate.ui.parts import Chooser, Runner, on
 from translate.ui.result import Result, Studio
 from translate.ui.shelf import Shelf, title
-from translate.ui.translate import told
+from translate.ui.translate import elapsed
 from translate.ui.visit import Made
 
 EVERY = "every class"
@@ -40,7 +40,7 @@ def sample(
         wanted = label if "label" in pipeline.takes and label not in (None, "", EVERY) else None
         pictures = pipeline.sample(count, seed=seed, label=wanted)
         seconds = time.perf_counter() - start
-    note = f"{count} pictures in {told(seconds)}, seed {seed}"
+    note = f"{count} pictures in {elapsed(seconds)}, seed {seed}"
     return Made(tuple(pictures), note, f"{model}-seed-{seed}", title(entry))
 
 
@@ -72,14 +72,14 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         return sample(shelf, *values, session=session, report=report)
 
     def drawing(events):
-        return result.of(events, make, [chooser.model, count, seed, label], runner.said, what="Drawing")
+        return result.of(events, make, [chooser.model, count, seed, label], runner.message, what="Drawing")
 
     def enter(event: gr.EventData):
         card = wall.asked(event, shelf)
         return gr.Tabs(selected="samples"), card.entry.name, card.number, wall.SHEET
 
     entering = [studio.tabs, chooser.model, seed, count]
-    drawing(on(start.click, enter, None, entering, runner.said).then)
+    drawing(on(start.click, enter, None, entering, runner.message).then)
     chooser.refresh_on([studio.page.load, here.select])
     on(chooser.model.change, show, chooser.model, [label, result.viewer])
     drawing([runner.go.click, chooser.model.input, count.release, seed.submit, label.input])

@@ -79,7 +79,7 @@ class Served:
                 finally:
                     self.turns.pop(key, None)
                 if whole[0]["status"] != 200 or sum(map(len, whole[1])) > LARGEST:
-                    return await told(whole, send, more)
+                    return await passed_on(whole, send, more)
                 made = await asyncio.to_thread(
                     Answer, whole[0].get("headers", []), b"".join(whole[1]), cache_control
                 )
@@ -108,7 +108,7 @@ async def heard(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[dict, lis
     return start, parts
 
 
-async def told(whole: tuple[dict, list[bytes]], send: Send, more: Sequence[tuple[bytes, bytes]]) -> None:
+async def passed_on(whole: tuple[dict, list[bytes]], send: Send, more: Sequence[tuple[bytes, bytes]]) -> None:
     start, parts = whole
     await send({**start, "headers": [*start.get("headers", []), *more]})
     await send({"type": "http.response.body", "body": b"".join(parts)})

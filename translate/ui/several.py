@@ -24,7 +24,7 @@ from translate.ui.models import duration
 from translate.ui.parts import folders, line, on, reporter, stopper
 from translate.ui.pictures import folder, lay, opened, pixels, small
 from translate.ui.shelf import Shelf, title
-from translate.ui.translate import directions, told
+from translate.ui.translate import directions, elapsed
 
 MOST = 100  # files at a time
 
@@ -61,7 +61,7 @@ def translate_all(
     file, shown, failed, stopped = io.BytesIO(), [], [], ""
     start, whole = time.perf_counter(), len(sources)
 
-    def told_of(number: int):
+    def list_of(number: int):
         """Progress of a file, with the time that is left, judged by what is done."""
 
         def tell(share: float | None, words: str) -> None:
@@ -79,7 +79,7 @@ def translate_all(
         sources = listed(sources, Path(unpacking), failed)
         whole = len(sources)
         for number, source in enumerate(sources):
-            work = Work(shelf, pipeline, model, direction, session, told_of(number))
+            work = Work(shelf, pipeline, model, direction, session, list_of(number))
             try:  # a job for each, so that others' short ones come in between
                 data, small_one, suffix = work.clip(source) if is_clip(source) else work.picture(source)
                 name = unused(f"{source.stem}-{model}", archive.namelist(), suffix)
@@ -92,7 +92,7 @@ def translate_all(
                 failed.append(str(error).replace(f"{source.parent}/", ""))
     if not shown and failed:
         raise UserError("; ".join(failed))
-    note = f"{len(shown)} of {whole} pictures in {told(time.perf_counter() - start)}.{stopped}"
+    note = f"{len(shown)} of {whole} pictures in {elapsed(time.perf_counter() - start)}.{stopped}"
     note += "".join(f"\n- {sentence}" for sentence in failed)
     ready = lay(f"{model}.zip", file.getvalue()) if shown else None
     return Batch(tuple(shown), note, ready)
@@ -180,7 +180,7 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
             with gr.Row():
                 go = gr.Button("Translate all", variant="primary", elem_id="several-go")
                 stop = gr.Button("Cancel", elem_id="several-stop")
-            said = line("several-said")
+            message = line("several-message")
         with gr.Column(min_width=320):
             gallery = gr.Gallery(
                 label="Results",
@@ -214,5 +214,5 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     on(page.load, refresh, model, model)
     on(model.change, show, model, direction)
     outputs = [gallery, note, download]
-    on(go.click, run, [model, files, direction], outputs, said, work=True, show_progress_on=gallery)
+    on(go.click, run, [model, files, direction], outputs, message, work=True, show_progress_on=gallery)
     on(stop.click, stopper(shelf), None, None)

@@ -31,8 +31,8 @@ def method(task: str) -> type:
 
 def title(entry: Entry) -> str:
     """config.json's `title`, "Photo to Monet"; else the folder's name."""
-    told = entry.facts.get("title")
-    return told.strip()[:60] if isinstance(told, str) and told.strip() else entry.name
+    known = entry.facts.get("title")
+    return known.strip()[:60] if isinstance(known, str) and known.strip() else entry.name
 
 
 class Shelf:

@@ -49,7 +49,7 @@ def lesson_of(key: str | None) -> Lesson:
     return LESSONS[key]
 
 
-def told(report) -> str:
+def summary(report) -> str:
     """What was found, in words, as Markdown."""
     kinds = "; ".join(report.kinds.values())
     lines = [f"**Found:** {html.escape(kinds)}."]
@@ -128,7 +128,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
             )
             folder_b = folders("train-b", AT_ONCE)
             look = gr.Button("Look at the pictures", elem_id="train-look")
-            said = line("train-said")
+            message = line("train-message")
             found = gr.Markdown(elem_id="train-found")
             sheet = gr.Image(
                 show_label=False, elem_id="train-sheet", interactive=False, visible=False,
@@ -140,7 +140,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
             start = gr.Button("Start", variant="primary", elem_id="train-start", interactive=False)
         with gr.Column(min_width=320):
             status = gr.Markdown("Nothing is in training.", elem_id="train-status")
-            watch_said = line("train-watch-said")
+            watch_message = line("train-watch-message")
             with gr.Row():
                 pause = gr.Button("Pause", elem_id="train-pause", visible=False)
                 go_on = gr.Button("Go on", elem_id="train-continue", visible=False)
@@ -186,7 +186,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
         picture = report.contact_sheet
         return {
             data: (key, str(folder), report.count, None),
-            found: told(report),
+            found: summary(report),
             sheet: gr.update(value=picture, visible=picture is not None),
             ahead: "Trying a few updates on this machine …",
             start: gr.update(interactive=False),
@@ -194,7 +194,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
 
     def planned(held, long, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio reads it
         if not held:  # nothing was found; the line says why
-            return {said: gr.skip()}
+            return {message: gr.skip()}
         key, folder, count, seconds = held
         lesson = lesson_of(key)
         if seconds is None:
@@ -255,20 +255,20 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
         return there | ({chooser.model: chooser.chosen(now.name)} if chooser else {})
 
     live = [status, pause, go_on, stop, use, preview, plot, command, seen]
-    on(what.input, choose, what, [a, b, folder_b, found, sheet, ahead, start], said)
+    on(what.input, choose, what, [a, b, folder_b, found, sheet, ahead, start], message)
     outputs = [data, found, sheet, ahead, start]
-    tried = on(look.click, looked, [what, a, b], outputs, said, work=True, failed=unseen)
+    tried = on(look.click, looked, [what, a, b], outputs, message, work=True, failed=unseen)
     plan = dict(work=True, show_progress_on=ahead, failed=lambda _: {ahead: ""})
-    on(tried.success, planned, [data, length], [data, ahead, start], said, **plan)
-    on(length.input, planned, [data, length], [data, ahead, start], said, **plan)
-    on(start.click, begun, [data, name, length], [data, start, *live], said)
+    on(tried.success, planned, [data, length], [data, ahead, start], message, **plan)
+    on(length.input, planned, [data, length], [data, ahead, start], message, **plan)
+    on(start.click, begun, [data, name, length], [data, start, *live], message)
     on(timer.tick, view, seen, live, trigger_mode="multiple")  # an answer that got lost stops no other
     on(here.select, lambda: (gr.Timer(active=True), *in_order(view(None), live)), None, [timer, *live])
     asleep(timer, others)
     for button, act in ((pause, trainer.pause), (go_on, trainer.go_on), (stop, trainer.stop)):
-        on(button.click, asked(act), None, live, watch_said)
+        on(button.click, asked(act), None, live, watch_message)
     places = [studio.tabs, *(chooser.model for chooser in studio.choosers.values())]
-    on(use.click, used, None, places, watch_said)
+    on(use.click, used, None, places, watch_message)
 
 
 def in_order(values: dict, parts: list) -> list:

@@ -169,8 +169,8 @@ class Trainer:
         process = subprocess.Popen(
             [sys.executable, *command], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        said: list[str] = []
-        reader = threading.Thread(target=lambda: said.extend(process.stdout), daemon=True)
+        output: list[str] = []
+        reader = threading.Thread(target=lambda: output.extend(process.stdout), daemon=True)
         reader.start()
         try:
             while process.poll() is None:
@@ -180,7 +180,7 @@ class Trainer:
                 time.sleep(0.2)
             reader.join()
             if process.returncode:
-                raise UserError(failure(said).replace(f"{folder}/", ""))
+                raise UserError(failure(output).replace(f"{folder}/", ""))
             times = [json.loads(line)["time"] for line in (scratch / "logs.jsonl").read_text().splitlines()]
             return max(times[-1] - times[0], 0.1) / (len(times) - 1)
         finally:
@@ -319,6 +319,6 @@ class Trainer:
 
 def failure(lines: list[str]) -> str:
     """The sentence that a command ended with, or its last line."""
-    told = [line.strip() for line in lines if line.strip()]
-    errors = [line.removeprefix("error: ") for line in told if line.startswith("error: ")]
-    return (errors or told or ["it ended without a word"])[-1][:400]
+    texts = [line.strip() for line in lines if line.strip()]
+    errors = [line.removeprefix("error: ") for line in texts if line.startswith("error: ")]
+    return (errors or texts or ["it ended without a word"])[-1][:400]

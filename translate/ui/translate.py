@@ -90,7 +90,7 @@ def translate(
         with shelf.lanes.aside(job):
             shown = showable(source, picture)
     width, height = result.size
-    note = f"{width} × {height} px in {told(seconds)}"
+    note = f"{width} × {height} px in {elapsed(seconds)}"
     note += ", 16 bits per channel" if result.bits == 16 else ""
     note += (
         f", {'painted' if paints else 'translated'} at {side} px"
@@ -98,7 +98,7 @@ def translate(
         else ""
     )
     note += f", strength {strength:.0%}" if paints and strength < 1 else ""
-    note += f", {mixed}" if (mixed := mixing.said(options["label"])) else ""
+    note += f", {mixed}" if (mixed := mixing.described(options["label"])) else ""
     return Made((result,), note, f"{Path(source).stem}-{model}", title(entry), picture, source=shown)
 
 
@@ -121,21 +121,21 @@ def styles(
     made, start = [], time.perf_counter()
     for number, entry in enumerate(found):
 
-        def told_of(share, words, number=number, entry=entry):
+        def list_of(share, words, number=number, entry=entry):
             if report:
                 report((number + (share or 0)) / len(found), title(entry))
 
         pipeline, side = shelf.pipeline(entry.name), painted_at(entry, brush)
-        with shelf.lanes.job(session, entry.name, side**2, told_of) as job:
+        with shelf.lanes.job(session, entry.name, side**2, list_of) as job:
             with shelf.lanes.aside(job):
                 picture = opened(source, shelf.max_pixels)
             copy = painting.smaller(picture, side)
             painted = painting.paint(pipeline, copy, 0, progress=counted(job))
         made.append(painted)
-    note = f"{len(made)} styles in {told(time.perf_counter() - start)}; click one to see it large"
+    note = f"{len(made)} styles in {elapsed(time.perf_counter() - start)}; click one to see it large"
     words, stem = tuple(title(entry) for entry in found), f"{Path(source).stem}-styles"
     shown = showable(source, picture)
-    return Made(tuple(made), note, stem, "Every style", picture, source=shown, said=words)
+    return Made(tuple(made), note, stem, "Every style", picture, source=shown, alt=words)
 
 
 copies: OrderedDict[tuple, Picture] = OrderedDict()
@@ -167,7 +167,7 @@ def counted(job: Job):
     return tiles
 
 
-def told(seconds: float) -> str:
+def elapsed(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
 
 
@@ -178,7 +178,7 @@ def about(entry: Entry) -> str:
     return " · ".join(fact for fact in [*facts, f"{entry.steps:,} steps"] if fact)
 
 
-def told_card(entry: Entry) -> str:
+def card_text(entry: Entry) -> str:
     """The card's text; its pictures are in the preview."""
     return re.sub(r"!\[[^]]*\]\([^)]*\)", "", entry.card)
 
@@ -277,7 +277,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             size: gr.update(choices=sizes, value=AUTO),
             examples: gr.update(value=thumbnails(entry.examples), visible=bool(entry.examples)),
             preview: portrait(entry),
-            card: f"{about(entry)}\n\n{told_card(entry)}",
+            card: f"{about(entry)}\n\n{card_text(entry)}",
             strokes: gr.update(visible=painter(entry)),
             **dict(zip(sliders, mixing.shown(entry), strict=True)),
         }
@@ -329,22 +329,22 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     ways_in = [way_in, upload, canvas, board]
 
     def translating(events, **more):
-        return result.of(events, run, given, runner.said, [source], failed=unread, **more)
+        return result.of(events, run, given, runner.message, [source], failed=unread, **more)
 
     chooser.refresh_on([page.load, here.select])
-    changed = on(model.change, show, [model, arrived], [*depending, arrived], runner.said)
+    changed = on(model.change, show, [model, arrived], [*depending, arrived], runner.message)
     translating(changed.then)
     translating([runner.go.click, direction.input, size.input, keep_alpha.input, source.input])
     translating([s.release for s in (strength, brush, *sliders)], trigger_mode="always_last")
-    result.of(every.click, all_styles, [source, brush], runner.said)
+    result.of(every.click, all_styles, [source, brush], runner.message)
     chosen = on(way_in.input, choose_way, [way_in, model], [upload, canvas, board])
     translating(chosen.then)
     drawing_on = dict(live=True, trigger_mode="always_last", show_progress="hidden")
     translating([canvas.input, board.input], **drawing_on)
-    result.clear(source.clear, runner.said)
-    picked = on(examples.select, example, model, [source, direction, *ways_in], runner.said)
+    result.clear(source.clear, runner.message)
+    picked = on(examples.select, example, model, [source, direction, *ways_in], runner.message)
     translating(picked.then)
     entering = [studio.tabs, model, source, arrived, *ways_in]
-    translating(on(start.click, enter, None, entering, runner.said).then)
+    translating(on(start.click, enter, None, entering, runner.message).then)
     another = studio.receive("style", "Another style", "translate", source)
     on(another.change, lambda: ("", UPLOAD), None, [result.viewer, way_in])

@@ -47,7 +47,7 @@ class Made:
     labels: tuple[str, str] = ("Before", "After")
     source: str = ""  # what browsers can show of what was given
     shown: int = SIDE
-    said: tuple[str, ...] = ()  # a few words about each picture
+    alt: tuple[str, ...] = ()  # a few words about each picture
 
     @functools.cached_property
     def file(self) -> Path:
@@ -66,7 +66,7 @@ def written(pictures: tuple[Picture, ...], format: str, quality: int) -> bytes:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Stored:
     """A result of this visit."""
 
     token: str
@@ -124,21 +124,21 @@ class Visits:
     """The results of every visitor of the page, the newest few."""
 
     def __init__(self):
-        self.known: OrderedDict[str, list[Kept]] = OrderedDict()
+        self.known: OrderedDict[str, list[Stored]] = OrderedDict()
         self.lock = threading.Lock()
 
-    def of(self, visitor: str) -> list[Kept]:
+    def of(self, visitor: str) -> list[Stored]:
         """The oldest first."""
         return [*self.known.get(visitor, ())]
 
-    def find(self, visitor: str, token: object) -> Kept:
+    def find(self, visitor: str, token: object) -> Stored:
         """Raises UserError for a result that is not this visitor's."""
         for kept in self.of(visitor):
             if kept.token == token:
                 return kept
         raise UserError("this result is not there any more; make it again")
 
-    def keep(self, visitor: str, made: Made, tab: str, live: bool = False) -> Kept:
+    def keep(self, visitor: str, made: Made, tab: str, live: bool = False) -> Stored:
         token = secrets.token_urlsafe(4)  # of one visit; short, so that an event can name all of them
         place = folder() / "visits" / secrets.token_hex(12)
         place.mkdir(parents=True)
@@ -153,7 +153,7 @@ class Visits:
         bare = tuple(dataclasses.replace(p, tensor=torch.empty(0), alpha=None) for p in made.pictures)
         sizes, size = tuple(p.size for p in made.pictures), sum(f.stat().st_size for f in place.iterdir())
         made = dataclasses.replace(made, pictures=bare, before=None)
-        kept = Kept(token, tab, made, place, sizes, clear, size, live)
+        kept = Stored(token, tab, made, place, sizes, clear, size, live)
         with self.lock:
             self.known.setdefault(visitor, []).append(kept)
             self.known.move_to_end(visitor)
@@ -192,7 +192,7 @@ class Visits:
         return lay("results.zip", file.getvalue())
 
 
-def same(one: Kept, other: Kept) -> bool:
+def same(one: Stored, other: Stored) -> bool:
     """Whether one was asked for twice, as by a click on an example of a model that was just chosen."""
     alike = one.tab == other.tab and one.made.title == other.made.title and one.sizes == other.sizes
     files = [f"{number}.npy" for number in range(len(one.sizes))]

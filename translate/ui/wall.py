@@ -18,7 +18,7 @@ from PIL import Image
 from translate.config import UserError
 from translate.inference import images
 from translate.inference.catalog import Entry
-from translate.ui.nearest import kept
+from translate.ui.nearest import cache_folder
 from translate.ui.pictures import Unreadable, opened
 from translate.ui.shelf import Shelf, title
 from translate.ui.values import SHOWN
@@ -121,7 +121,7 @@ def made(shelf: Shelf, card: Card) -> tuple[Image.Image, Image.Image | None]:
 
 def paint(shelf: Shelf, folder: Path) -> None:
     """Make what is not there yet, in the folder that all visitors may see."""
-    shown, stored = folder / SHOWN, kept() / "wall"
+    shown, stored = folder / SHOWN, cache_folder() / "wall"
     for place in (shown, stored):
         place.mkdir(parents=True, exist_ok=True)
     for card in cards(shelf.entries()):

@@ -26,7 +26,7 @@ def some(data, count: int, seed: int = 0) -> dict:
     return collate([data.sample(i, torch.Generator().manual_seed(i)) for i in chosen])
 
 
-class Kept(Dataset):
+class InMemory(Dataset):
     """The first `count` samples of data with captions, drawn once; wrong captions are others of theirs."""
 
     def __init__(self, data, count: int):

@@ -41,8 +41,8 @@ def draw(work: Work) -> Drawn:
     chosen = torch.cat([fooled.nonzero()[:, 0], (~fooled).nonzero()[:, 0]])[:10]
     shown = {}
     for name, other in moved.items():
-        said = " ".join(str(int(i)) for i in read[name].argmax(1)[chosen])
-        shown[f"{name and f'with {name}, '}read as {said}"] = other[chosen]
+        predicted = " ".join(str(int(i)) for i in read[name].argmax(1)[chosen])
+        shown[f"{name and f'with {name}, '}read as {predicted}"] = other[chosen]
     numbers = {"unchanged pictures among those tried that are read right": float(right.float().mean())}
     for name in ("random signs", "gradient's signs"):
         numbers[f"still read right with {name}"] = float((read[name].argmax(1) == y).float().mean())

@@ -60,10 +60,10 @@ def draw(work: Work) -> Drawn:
     for name, sign in signs.items():
         moved = (x + LEVELS * sign).clamp(0, 255)
         with torch.no_grad():
-            said = torch.cat([answers(part).argmax(1) for part in moved.split(6)])
-        first = said if first is None else first
-        told = ", ".join(classes[n] for n in said[:6].tolist())
-        shown[f"{name and f'{name}: '}{told}"] = moved[:6] / 127.5 - 1
+            predicted = torch.cat([answers(part).argmax(1) for part in moved.split(6)])
+        first = predicted if first is None else first
+        names = ", ".join(classes[n] for n in predicted[:6].tolist())
+        shown[f"{name and f'{name}: '}{names}"] = moved[:6] / 127.5 - 1
         if name:
-            numbers[f"answers changed by {name}"] = float((said != first).float().mean())
+            numbers[f"answers changed by {name}"] = float((predicted != first).float().mean())
     return Drawn(rows(shown, 6), numbers)

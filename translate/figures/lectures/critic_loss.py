@@ -51,10 +51,10 @@ def draw(work: Work) -> Drawn:
         losses: dict[str, list[float]] = {"D": [], "G": []}
         apart, at = [], []
         for _ in range(looks):
-            told = lesson.learn(each)
+            logs = lesson.learn(each)
             for which, values in losses.items():
-                heard = [one[which] for one in told if which in one]
-                values.append(sum(heard) / len(heard))
+                losses = [one[which] for one in logs if which in one]
+                values.append(sum(losses) / len(losses))
             with torch.no_grad():
                 cost = torch.cdist(lesson.task.generate(z), real)
             apart.append(float(cost[linear_sum_assignment(cost)].mean()))

@@ -18,13 +18,13 @@ def draw(work: Work) -> Drawn:
         "linear_vae", pictures(work, size=SIDE), size=SIDE, latent=8, steps=steps, seed=work.seed,
         data=work.data, flip=False, batch_size=100, learning_rate=3e-3,
     )  # fmt: skip
-    told = lesson.learn(steps)
+    logs = lesson.learn(steps)
     figure, (left, right) = sheet(2, wide=3.4)
     every = max(1, steps // 150)
     at = range(0, steps, every)
     means = {
-        key: [sum(one[key] for one in told[i : i + every]) / len(told[i : i + every]) for i in at]
-        for key in told[0]
+        key: [sum(one[key] for one in logs[i : i + every]) / len(logs[i : i + every]) for i in at]
+        for key in logs[0]
     }
     start = len(at) // 10
     left.plot(list(at)[start:], means["log p"][start:], color=DATA, label="log p(x)")
@@ -33,7 +33,7 @@ def draw(work: Work) -> Drawn:
     titled(left, "nats a picture", "update", legend=True)
     titled(right, "log p(x) - ELBO", "update")
     return Drawn(figure, {
-        "least gap of any update": min(one["gap"] for one in told),
-        "gap at first": told[0]["gap"], "gap at last": means["gap"][-1],
-        "log p at first": told[0]["log p"], "log p at last": means["log p"][-1],
+        "least gap of any update": min(one["gap"] for one in logs),
+        "gap at first": logs[0]["gap"], "gap at last": means["gap"][-1],
+        "log p at first": logs[0]["log p"], "log p at last": means["log p"][-1],
     })  # fmt: skip

@@ -37,8 +37,8 @@ def draw(work: Work) -> Drawn:
         ways = torch.stack([row.std(0).mean() for row in shown.values()]).mean()
     numbers = {"first code read off a sample": float((read == many).float().mean())}
     numbers["change along the continuous code, mean deviation of pixels"] = float(ways)
-    told = reader.load(HERE / "pretrained" / "readers" / "lenet-mnist.safetensors").read(made)["class"]
-    counts = torch.zeros(c.codes, 10).index_put_((many, told), torch.tensor(1.0), accumulate=True)
+    predicted = reader.load(HERE / "pretrained" / "readers" / "lenet-mnist.safetensors").read(made)["class"]
+    counts = torch.zeros(c.codes, 10).index_put_((many, predicted), torch.tensor(1.0), accumulate=True)
     match = linear_sum_assignment(counts.numpy(), maximize=True)
     numbers["digit that belongs to the code, by the reader"] = float(counts[match].sum() / len(many))
     return Drawn(rows(shown, WAYS, wide=3.2), numbers)

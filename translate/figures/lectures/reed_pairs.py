@@ -8,14 +8,14 @@ import torch
 
 import datasets
 from translate.figures.lecture import Drawn, Work
-from translate.figures.lectures import Kept, some
+from translate.figures.lectures import InMemory, some
 from translate.figures.plots import pictures, sheet
 from translate.training.lesson import Lesson
 
 
 def draw(work: Work) -> Drawn:
     steps, size = work.of(1500, 80), 32 if work.budget > 0.2 else 16
-    data = Kept(datasets.load("captions", "birds", size=size), work.of(400, 8))
+    data = InMemory(datasets.load("captions", "birds", size=size), work.of(400, 8))
     lesson = Lesson.of(
         "gan_cls", data, size=size, steps=steps, seed=work.seed, batch_size=work.of(32, 8), channels=16,
         words=64, text_steps=steps // 4, text_rate=1e-3, smooth=0.9, learning_rate=5e-4,
@@ -29,7 +29,7 @@ def draw(work: Work) -> Drawn:
         pairs = {
             "its own sentence": (batch["image"], e), "another's": (batch["image"], wrong), "made": (made, e)
         }  # fmt: skip
-        told = {name: task.D.match(task.D(x), t).sigmoid() for name, (x, t) in pairs.items()}
+        answers = {name: task.D.match(task.D(x), t).sigmoid() for name, (x, t) in pairs.items()}
     figure, panels = sheet(3, wide=2.9, high=3.2)
     words = {"its own sentence": "caption", "another's": "wrong", "made": "caption"}
     for panel, (name, (x, _)) in zip(panels, pairs.items(), strict=True):
@@ -37,9 +37,9 @@ def draw(work: Work) -> Drawn:
             panel,
             x[:1],
             1,
-            f"{name}: should be {int(name == 'its own sentence')}, D says {told[name].mean():.2f}",
+            f"{name}: should be {int(name == 'its own sentence')}, D says {answers[name].mean():.2f}",
         )
         sentence = str(batch[words[name]][0])
         lines = "\n".join(sentence[i : i + 40] for i in range(0, min(len(sentence), 120), 40))
         panel.text(0.5, -0.04, lines, transform=panel.transAxes, ha="center", va="top", fontsize=7)
-    return Drawn(figure, {f"D, {name}": float(answer.mean()) for name, answer in told.items()})
+    return Drawn(figure, {f"D, {name}": float(answer.mean()) for name, answer in answers.items()})
