@@ -212,7 +212,7 @@ def existing(shelf: Shelf, model, session="") -> str:
             picture = pipeline.imagine(caption, 1, seed=seed)[0]
         else:
             caption, picture = "", pipeline.sample(1, seed=seed)[0]
-    word = what(f"{model} {pipeline.task.info.name}")
+    word = what(f"{model} {title(shelf.entry(model))} {pipeline.task.info.name}")
     return json.dumps(
         dict(
             picture=inline(picture),
@@ -222,14 +222,11 @@ def existing(shelf: Shelf, model, session="") -> str:
     )
 
 
-def what(name: str) -> str:
-    """Bird, flower, digit, face: what a model draws, by its name; else a picture."""
-    for word, known in dict(
-        bird="bird", flower="flower", digit="digit|mnist", face="face|celeb", dress="fashion"
-    ).items():
-        if re.search(known, name, re.IGNORECASE):
-            return word
-    return "picture"
+def what(about: str) -> str:
+    """What a model draws, by what it is called; "picture" where that does not say."""
+    return next(
+        (word for word in ("bird", "flower", "digit", "face", "dress") if word in about.lower()), "picture"
+    )
 
 
 # --- the page ---------------------------------------------------------------------------------------------
