@@ -59,7 +59,7 @@ def main(settings: Settings) -> None:
     from translate.inference import animation
     from translate.inference.files import write
     from translate.inference.images import Picture
-    from translate.metrics.sharpness import scores
+    from translate.metrics.next_frames import scores
     from translate.training.checkpoint import read_model
     from translate.training.observers import preview_batch
 

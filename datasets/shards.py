@@ -58,7 +58,7 @@ class Shards(Source):
     def __init__(self, path: str, files: Sequence[str], indices: Sequence[Index]) -> None:
         self.path, self.files, self.indices = path, files, indices
         self.starts = np.cumsum([0, *(len(index["offset"]) for index in indices)]).tolist()
-        self.offset, self.size, self.key, self.label, self.captions, self.captions_size = (
+        self.offset, self.size, self.key, self.label, self.caption_at, self.caption_size = (
             np.concatenate([index[name] for index in indices]) for name in PARTS
         )
 
@@ -110,12 +110,12 @@ class Shards(Source):
         return [str(number) for number in range(int(self.label.max()) + 1)], self.label.tolist()
 
     def captions(self) -> list[list[str]] | None:
-        if not self.captions_size.any():
+        if not self.caption_size.any():
             return None
         found: list[list[str]] = []
         for shard, file in enumerate(self.files):
             rows = slice(self.starts[shard], self.starts[shard + 1])
-            starts, sizes = self.captions[rows].tolist(), self.captions_size[rows].tolist()
+            starts, sizes = self.caption_at[rows].tolist(), self.caption_size[rows].tolist()
             texts = read_ranges(file, starts, [at + abs(n) for at, n in zip(starts, sizes, strict=True)])
             for text, size in zip(texts, sizes, strict=True):
                 try:

@@ -63,7 +63,7 @@ class Task(nn.Module):
     directions: tuple[str, ...] = ("AtoB",)
     stride: int = 1  # inputs' height and width must be a multiple
     noise_shape: tuple[int, ...] = ()  # of one sample, where it takes noise
-    codes: dict[int, str] = {}  # places of the noise that mean something, by name, e.g. {62: "code 2"}
+    code_names: dict[int, str] = {}  # places of the noise that mean something, by name, e.g. {62: "code 2"}
     frames_in: int = 0  # of a film, that it makes the next one from
     by_index: bool = False  # it looks things up by `batch["index"]`: previews then show training pictures
     exemplars: bool = (

@@ -106,7 +106,7 @@ class InfoGAN(Task):
         super().__init__(config, info)
         c, colours = config, info.channels["image"]
         self.noise_shape = (c.latent + c.continuous,)
-        self.codes = {c.latent + i: f"code {i + 2}" for i in range(c.continuous)}
+        self.code_names = {c.latent + i: f"code {i + 2}" for i in range(c.continuous)}
         self.G, self.D = Generator(c, self.noise_shape[0] + c.codes, colours), Discriminator(c, colours)
         self.objective = objectives.game(c.objective)
 

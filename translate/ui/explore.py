@@ -171,7 +171,7 @@ def inline(picture: Picture) -> str:
 
 def places(pipeline: Sampler) -> list[int]:
     """The dimensions that have sliders: first those that a method says mean something."""
-    codes, all_of_them = pipeline.task.codes, range(math.prod(pipeline.task.noise_shape))
+    codes, all_of_them = pipeline.task.code_names, range(math.prod(pipeline.task.noise_shape))
     return [*codes, *(place for place in all_of_them if place not in codes)][:DIMENSIONS]
 
 
@@ -197,7 +197,7 @@ def turned(shelf: Shelf, model, text, label, session="", fresh: bool = False) ->
         z, seed = latents(pipeline, text)
         picture = pipeline.from_noise(z, **given(pipeline, label))[0]
     shown, flat = places(pipeline), z.flatten().tolist()
-    names = [pipeline.task.codes.get(place, f"z{place + 1}") for place in shown]
+    names = [pipeline.task.code_names.get(place, f"z{place + 1}") for place in shown]
     values = [round(flat[place], 2) for place in shown]
     return json.dumps(dict(picture=inline(picture), values=values, names=names, fresh=fresh, seed=seed))
 

@@ -65,7 +65,7 @@ CSS = """
   background: #9a3412; }
 #alive button { margin-left: 8px; padding: 2px 12px; border: 1px solid #fff; border-radius: 6px; }
 .block.line { margin-top: -16px; }  /* of the gap above it; see .line p */
-#caption-result:has(.empty) ~ #caption-again { display: none; }
+#caption-result:not(:has(.viewer.filled)) ~ #caption-again { display: none; }
 .image-container, .block.folders, .block > .empty {
   border: 1px dashed var(--border-color-primary) !important; }
 .block.folders [data-testid="block-label"] { position: static; }

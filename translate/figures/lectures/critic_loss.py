@@ -53,8 +53,8 @@ def draw(work: Work) -> Drawn:
         for _ in range(looks):
             logs = lesson.learn(each)
             for which, values in losses.items():
-                losses = [one[which] for one in logs if which in one]
-                values.append(sum(losses) / len(losses))
+                new = [one[which] for one in logs if which in one]
+                values.append(sum(new) / len(new))
             with torch.no_grad():
                 cost = torch.cdist(lesson.task.generate(z), real)
             apart.append(float(cost[linear_sum_assignment(cost)].mean()))

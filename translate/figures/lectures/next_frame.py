@@ -11,7 +11,7 @@ import datasets
 from datasets.base import Dataset
 from translate.figures.lecture import Drawn, Work
 from translate.figures.plots import rows
-from translate.metrics.sharpness import scores
+from translate.metrics.next_frames import scores
 from translate.training.lesson import Lesson
 from translate.training.stream import collate
 
