@@ -7,6 +7,7 @@ from pathlib import Path
 def main(
     host: str = "127.0.0.1", port: int | None = None, auth: str | None = None, share: bool = False,
     models: Path | None = None, max_pixels: int = 40_000_000, train: bool = True, mcp: bool = False,
+    words: Path | None = None,
 ) -> None:  # fmt: skip
     """Translate pictures in the browser.
 
@@ -19,10 +20,15 @@ def main(
         max_pixels: of a picture that is given; larger ones are refused with a sentence
         train: visitors may train models; --no-train for machines that others can reach
         mcp: assistants may call the models as tools, at /mcp (Model Context Protocol)
+        words: of the page in another language: a translated copy of translate/ui/english.toml
     """
     from translate import machine
 
     machine.tune()  # before anything imports torch
+    if words:
+        from translate.ui.words import use
+
+        use(words)
     from translate.ui import page
 
     page.serve(host, port, auth, share, models, max_pixels, train, mcp)

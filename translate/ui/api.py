@@ -9,26 +9,27 @@ from translate.ui import caption, enhance, samples, translate
 from translate.ui.parts import WORK, reporter
 from translate.ui.pictures import write
 from translate.ui.shelf import Shelf
+from translate.ui.words import W
 
 
 def endpoints(shelf: Shelf) -> None:
     """Add them to the page that is being built, out of sight."""
 
     def translated(image, model, direction, size, keep_alpha, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        work = request.session_hash or "", reporter(progress, "Translating")
+        work = request.session_hash or "", reporter(progress, W.common.translating)
         keep = keep_alpha is not False
         return str(translate.translate(shelf, model, image, direction, size, keep, *work).file)
 
     def enlarged(image, model, factor, average, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        work = request.session_hash or "", reporter(progress, "Enlarging")
+        work = request.session_hash or "", reporter(progress, W.enhance.enlarging)
         return str(enhance.enhance(shelf, model, image, bool(average), whole(factor), *work).file)
 
     def drawn(text, model, count, seed, truncation, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        work = request.session_hash or "", reporter(progress, "Drawing")
+        work = request.session_hash or "", reporter(progress, W.common.drawing)
         return files(caption.draw(shelf, model, text, count, seed, truncation or 0.0, *work).pictures, model)
 
     def sampled(model, count, seed, label, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        work = request.session_hash or "", reporter(progress, "Drawing")
+        work = request.session_hash or "", reporter(progress, W.common.drawing)
         return files(samples.sample(shelf, model, count, seed, label, *work).pictures, model)
 
     with gr.Row(visible=False):

@@ -26,6 +26,7 @@ from translate.ui.result import Result, Studio, number
 from translate.ui.shelf import Shelf, title
 from translate.ui.translate import about, card_text, elapsed
 from translate.ui.visit import Made
+from translate.ui.words import W
 
 MOST = 16  # pictures of a caption
 FRAMES = 12  # pictures on the way from one to another
@@ -64,15 +65,18 @@ def draw(
     report: Report | None = None,
 ) -> Made:
     """`count` pictures of a caption. Raises UserError with a sentence for the user."""
-    count, seed = whole(count, "pictures", 1, MOST), whole(seed, "seed", 0, SEEDS)
+    count, seed = (
+        whole(count, W.common.pictures_in_sentences, 1, MOST),
+        whole(seed, W.common.seed_in_sentences, 0, SEEDS),
+    )
     pipeline, caption = shelf.pipeline(chosen(model)), asked(caption)
     with shelf.lanes.job(session, str(model), count, report, guess=PER_PICTURE):
         start = time.perf_counter()
         pictures = pipeline.imagine(caption, count, seed=seed, truncation=truncation or 0.0)
         seconds = time.perf_counter() - start
     reading = pipeline.reading(caption)
-    note = f"{plural(count)} in {elapsed(seconds)}, seed {seed}"
-    note += f". Note: {reading.note}." if reading.note else ""
+    note = W.caption.made_in.format(pictures=plural(count), time=elapsed(seconds), seed=seed)
+    note += W.caption.and_note.format(note=reading.note) if reading.note else ""
     words = (caption,) * count
     stem = f"{model}-seed-{seed}"
     return Made(tuple(pictures), note, stem, f"{title(shelf.entry(model))}: {quoted(caption)}", alt=words)
@@ -90,7 +94,10 @@ def blend(
     report: Report | None = None,
 ) -> Made:
     """Pictures of what lies `share` of the way from one caption to another. Raises UserError."""
-    count, seed = whole(count, "pictures", 1, MOST), whole(seed, "seed", 0, SEEDS)
+    count, seed = (
+        whole(count, W.common.pictures_in_sentences, 1, MOST),
+        whole(seed, W.common.seed_in_sentences, 0, SEEDS),
+    )
     pipeline, both = shelf.pipeline(chosen(model)), (asked(captions[0]), asked(captions[1]))
     share = min(1.0, max(0.0, share))
     with shelf.lanes.job(session, str(model), count, report, guess=PER_PICTURE):
@@ -98,7 +105,7 @@ def blend(
         pictures = pipeline.mixed(both, share, count, seed=seed, truncation=truncation or 0.0)
         seconds = time.perf_counter() - start
     words = f"{title(shelf.entry(model))}: {1 - share:.0%} {quoted(both[0])}, {share:.0%} {quoted(both[1])}"
-    note = f"{plural(count)} in {elapsed(seconds)}, seed {seed}"
+    note = W.caption.made_in.format(pictures=plural(count), time=elapsed(seconds), seed=seed)
     return Made(tuple(pictures), note, f"{model}-mixed-{seed}", words)
 
 
@@ -114,15 +121,20 @@ def variations(
     report: Report | None = None,
 ) -> Made:
     """Picture `number` (from 1) of a caption, and others like it. Raises UserError."""
-    seed, number = whole(seed, "seed", 0, SEEDS), whole(number, "picture", 1, MOST)
+    seed, number = (
+        whole(seed, W.common.seed_in_sentences, 0, SEEDS),
+        whole(number, W.common.picture_in_sentences, 1, MOST),
+    )
     pipeline, caption = shelf.pipeline(chosen(model)), asked(caption)
     with shelf.lanes.job(session, str(model), VARIED, report, guess=PER_PICTURE):
         start = time.perf_counter()
         options = dict(seed=seed, truncation=truncation or 0.0, again=again)
         pictures = pipeline.varied(caption, number - 1, VARIED, **options)
         seconds = time.perf_counter() - start
-    words = f"{title(shelf.entry(model))}: variations of picture {number} of {quoted(caption)}"
-    note = f"the picture itself, then {VARIED - 1} like it, in {elapsed(seconds)}, seed {seed}"
+    words = W.caption.variations_of.format(
+        model=title(shelf.entry(model)), number=number, caption=quoted(caption)
+    )
+    note = W.caption.variations_made_in.format(others=VARIED - 1, time=elapsed(seconds), seed=seed)
     return Made(tuple(pictures), note, f"{model}-variations-{seed}", words)
 
 
@@ -139,7 +151,7 @@ def colours(entry: Entry) -> list[str]:
 
 
 def plural(count: int) -> str:
-    return f"{count} {'picture' if count == 1 else 'pictures'}"
+    return W.caption.one_picture if count == 1 else W.caption.several_pictures.format(count=count)
 
 
 def between(
@@ -153,15 +165,15 @@ def between(
     report: Report | None = None,
 ) -> Film:
     """A strip and an animation from one caption and seed to another. Raises UserError."""
-    frames = whole(frames, "frames", 2, 2 * MOST)
-    seeds = tuple(whole(seed, "seed", 0, SEEDS) for seed in seeds)
+    frames = whole(frames, W.caption.frames_in_sentences, 2, 2 * MOST)
+    seeds = tuple(whole(seed, W.common.seed_in_sentences, 0, SEEDS) for seed in seeds)
     pipeline, first = shelf.pipeline(chosen(model)), asked(captions[0])
     both = first, (captions[1] or "").strip()[: 2 * LONGEST] or first
     with shelf.lanes.job(session, str(model), frames, report, guess=PER_PICTURE):
         start = time.perf_counter()
         pictures = pipeline.between(both, seeds, frames, truncation=truncation or 0.0)
         seconds = time.perf_counter() - start
-    note = f"{frames} pictures in {elapsed(seconds)}, seed {seeds[0]} to seed {seeds[1]}"
+    note = W.caption.way_made_in.format(frames=frames, time=elapsed(seconds), first=seeds[0], last=seeds[1])
     shown = tuple(images.to_image(picture.tensor) for picture in pictures)
     there_and_back = [*shown, *shown[-2:0:-1]]
     film = io.BytesIO()
@@ -174,11 +186,11 @@ def between(
 def copies(shelf: Shelf, model: str | None, caption, seed, truncation, number: int, session="", report=None):
     """The training pictures nearest to picture `number` of a caption, and a sentence. Raises UserError."""
     pipeline = shelf.pipeline(chosen(model))
-    seed = whole(seed, "seed", 0, SEEDS)
+    seed = whole(seed, W.common.seed_in_sentences, 0, SEEDS)
     with shelf.lanes.job(session, str(model), number + 1, report, guess=PER_PICTURE):
         made = pipeline.imagine(asked(caption), number + 1, seed=seed, truncation=truncation or 0.0)[number]
     found = nearest(shelf.lanes, pipeline, session, report).of(made.tensor[0])
-    shown = [(images.to_image(made.tensor), f"picture {number + 1}")]
+    shown = [(images.to_image(made.tensor), W.caption.numbered_picture.format(number=number + 1))]
     for picture, distance, file in zip(found.pictures, found.distances, found.files, strict=True):
         shown.append((images.to_image(picture), f"{file}: {distance:.2f}"))
     return shown, found.note
@@ -186,19 +198,19 @@ def copies(shelf: Shelf, model: str | None, caption, seed, truncation, number: i
 
 def chosen(model: str | None) -> str:
     if not model:
-        raise UserError("There is no model that draws captions here; train one with --task df_gan.")
+        raise UserError(W.caption.no_model)
     return model
 
 
 def asked(caption: str | None) -> str:
     if not (caption or "").strip():
-        raise Hint("Type what the picture should show, or pick an example.")
+        raise Hint(W.caption.type_a_caption)
     return caption.strip()[: 2 * LONGEST]
 
 
 def whole(value: float | None, what: str, least: int, most: int) -> int:
     if value is None or not least <= value <= most or value != int(value):
-        raise UserError(f"The number for {what} must be {least} to {most:,}.")
+        raise UserError(W.common.number_out_of_range.format(what=what, least=least, most=most))
     return int(value)
 
 
@@ -210,7 +222,8 @@ def chips(entry: Entry, caption: str, reading: Reading) -> str:
     shown, deaf = [], entry.facts.get("at_chance") or []
     for what, value, colour in attributes_of(str(entry.facts.get("info", {}).get("name")), caption):
         if what in deaf:
-            shown.append(f'<span class="lost">{html.escape(what)}: left to chance by this model</span>')
+            left = W.caption.left_to_chance.format(what=html.escape(what))
+            shown.append(f'<span class="lost">{left}</span>')
             continue
         dot = f'<i style="background: rgb{colour}"></i>' if colour else ""
         shown.append(f"<span>{dot}{html.escape(what)}: {html.escape(value)}</span>")
@@ -218,7 +231,7 @@ def chips(entry: Entry, caption: str, reading: Reading) -> str:
         words = dict.fromkeys(word for word in reading.known if word.lower() not in DULL and word.isalnum())
         shown = [f"<span>{html.escape(word)}</span>" for word in words]
     shown += [
-        f'<span class="lost"><s>{html.escape(word[:40])}</s> not known to the model</span>'
+        f'<span class="lost">{W.caption.not_known.format(word=f"<s>{html.escape(word[:40])}</s>")}</span>'
         for word in list(dict.fromkeys(reading.unknown))[:12]
     ]
     return f'<div class="chips">{"".join(shown)}</div>' if shown else ""
@@ -237,65 +250,68 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             model = chooser.model
             description = gr.Markdown(elem_id="caption-description")
             caption = gr.Textbox(
-                label="What should the picture show?", elem_id="caption-text", lines=1,
+                label=W.caption.what_to_show, elem_id="caption-text", lines=1,
                 max_lines=5, max_length=LONGEST,
             )  # fmt: skip
-            runner = Runner(shelf, "caption", "Draw")
+            runner = Runner(shelf, "caption", W.common.draw)
             examples = gr.Dataset(
-                label="Examples", components=[caption], samples=[[""]], type="values", samples_per_page=8,
-                elem_id="caption-examples",
+                label=W.caption.examples, components=[caption], samples=[[""]], type="values",
+                samples_per_page=8, elem_id="caption-examples",
             )  # fmt: skip
-            with gr.Accordion("Mix with another caption or colour", open=False):
-                colour = gr.Dropdown([], label="Towards a colour", elem_id="caption-colour")
-                second = gr.Textbox(label="or towards another caption", elem_id="caption-second")
-                share = gr.Slider(0, 100, 50, step=5, label="How far, %", elem_id="caption-share")
-                mix = gr.Button("Draw the mixture", elem_id="caption-mix")
-            with gr.Accordion("Options", open=False):
-                count = gr.Slider(1, MOST, value=4, step=1, label="Pictures", elem_id="caption-count")
+            with gr.Accordion(W.caption.mix_with_another, open=False):
+                colour = gr.Dropdown([], label=W.caption.towards_a_colour, elem_id="caption-colour")
+                second = gr.Textbox(label=W.caption.towards_a_caption, elem_id="caption-second")
+                share = gr.Slider(
+                    0, 100, 50, step=5, label=W.caption.how_far_percent, elem_id="caption-share"
+                )
+                mix = gr.Button(W.caption.draw_the_mixture, elem_id="caption-mix")
+            with gr.Accordion(W.common.options, open=False):
+                count = gr.Slider(1, MOST, value=4, step=1, label=W.common.pictures, elem_id="caption-count")
                 with gr.Row():
-                    seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, elem_id="caption-seed")
-                    lock = gr.Checkbox(label="Keep the seed", elem_id="caption-lock")
+                    seed = gr.Number(
+                        label=W.common.seed, value=0, precision=0, minimum=0, elem_id="caption-seed"
+                    )
+                    lock = gr.Checkbox(label=W.caption.keep_the_seed, elem_id="caption-lock")
                 truncation = gr.Slider(
-                    0, 2, value=0, step=0.1, label="Truncation (0 off; small: typical, alike)",
+                    0, 2, value=0, step=0.1, label=W.common.truncation,
                     elem_id="caption-truncation",
                 )  # fmt: skip
         with gr.Column(min_width=320):
-            result = Result(studio, "caption", "Type a caption and press Enter: the pictures appear here.")
+            result = Result(studio, "caption", W.caption.hint)
             understood = gr.HTML(elem_id="caption-chips")
             with gr.Row(elem_classes="ends", elem_id="caption-again"):
-                which = gr.Number(label="Picture", value=1, precision=0, minimum=1, elem_id="caption-which")
-                vary = gr.Button("Variations of this picture", elem_id="caption-vary", scale=3)
-            with gr.Accordion("From one to another", open=False):
-                other = gr.Textbox(label="Second caption (empty: the same)", elem_id="caption-other")
-                seed_2 = gr.Number(
-                    label="Second seed", value=1, precision=0, minimum=0, elem_id="caption-seed-2"
+                which = gr.Number(
+                    label=W.common.picture, value=1, precision=0, minimum=1, elem_id="caption-which"
                 )
-                way = gr.Button("Show the way", elem_id="caption-way")
+                vary = gr.Button(W.caption.variations, elem_id="caption-vary", scale=3)
+            with gr.Accordion(W.common.from_one_to_another, open=False):
+                other = gr.Textbox(label=W.caption.second_caption, elem_id="caption-other")
+                seed_2 = gr.Number(
+                    label=W.common.second_seed, value=1, precision=0, minimum=0, elem_id="caption-seed-2"
+                )
+                way = gr.Button(W.common.show_the_way, elem_id="caption-way")
                 way_message = line("caption-way-message")
                 moving = gr.Image(
-                    label="There and back", elem_id="caption-moving", type="filepath", height=260
+                    label=W.caption.there_and_back, elem_id="caption-moving", type="filepath", height=260
                 )
                 strip = gr.Gallery(
-                    label="Strip", elem_id="caption-strip", elem_classes="pictures", height="auto",
+                    label=W.caption.strip, elem_id="caption-strip", elem_classes="pictures", height="auto",
                     interactive=False,
                 )  # fmt: skip
                 way_note = gr.Markdown(elem_id="caption-way-note")
-            with gr.Accordion("How good is it?", open=False):
+            with gr.Accordion(W.common.how_good, open=False):
                 card = gr.Markdown(elem_id="caption-card")
-            with gr.Accordion("Is it a copy?", open=False):
-                look = gr.Button("Find the nearest training pictures", elem_id="caption-look")
+            with gr.Accordion(W.common.is_it_a_copy, open=False):
+                look = gr.Button(W.caption.find_the_nearest, elem_id="caption-look")
                 look_message = line("caption-look-message")
                 near = gr.Gallery(
-                    label="The picture, then the nearest", elem_id="caption-near", elem_classes="pictures",
+                    label=W.caption.picture_and_nearest, elem_id="caption-near", elem_classes="pictures",
                     height="auto", interactive=False,
                 )  # fmt: skip
                 near_note = gr.Markdown(elem_id="caption-near-note")
 
     def refresh(name):
-        message = (
-            "No model here draws captions yet. Train one: `python train.py --task df_gan`, with `--data DIR` "
-            "on your own pictures."
-        )
+        message = W.caption.no_model_yet
         known = bool(shelf.drawers())
         hidden = {nothing: gr.update(visible=not known, value=message), panel: gr.update(visible=known)}
         return {**hidden, model: chooser.refreshed(name)}
@@ -322,7 +338,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
 
     def mixed(name, text, other, hue, far, number, start, cut, session="", report=None):
         if not (other or "").strip() and not hue:
-            raise Hint("Choose a colour, or type a second caption.")
+            raise Hint(W.caption.choose_what_to_mix)
         end = (other or "").strip() or recoloured(asked(text), hue)
         both, far = (text, end), (0 if far is None else far) / 100
         return blend(shelf, name, both, far, number, start, cut, session, report), {understood: ""}
@@ -333,18 +349,18 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         return made, {understood: ""}
 
     def walk(name, text, text_2, start, end, cut, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        session, report = request.session_hash or "", reporter(progress, "Drawing")
+        session, report = request.session_hash or "", reporter(progress, W.common.drawing)
         made = between(shelf, name, (text, text_2), (start, end), FRAMES, cut, session, report)
         return str(made.moving), list(made.pictures), made.note
 
     def compare(name, text, start, cut, number, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        number = whole(number, "picture", 1, MOST)
-        session, report = request.session_hash or "", reporter(progress, "Looking through training pictures")
+        number = whole(number, W.common.picture_in_sentences, 1, MOST)
+        session, report = request.session_hash or "", reporter(progress, W.caption.looking_through)
         return copies(shelf, name, text, start, cut, number - 1, session, report)
 
     def drawing(events):
         inputs = [model, caption, count, seed, lock, truncation]
-        return result.of(events, run, inputs, runner.message, [understood, seed], "Drawing")
+        return result.of(events, run, inputs, runner.message, [understood, seed], W.common.drawing)
 
     on([page.load, here.select], refresh, model, [nothing, panel, model])
     on(model.change, show, model, [description, examples, result.viewer, understood, colour, card])
@@ -355,7 +371,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         [mix.click, share.release, colour.input, second.submit], mixed, mixing, runner.message, [understood]
     )
     varying = [model, caption, seed, which, truncation]
-    result.of(vary.click, varied, varying, runner.message, [understood], "Drawing")
+    result.of(vary.click, varied, varying, runner.message, [understood], W.common.drawing)
     ways = [model, caption, other, seed, seed_2, truncation]
     on(way.click, walk, ways, [moving, strip, way_note], way_message, work=True, show_progress_on=strip)
     compared = [model, caption, seed, truncation, which]

@@ -22,12 +22,15 @@ from translate.ui.result import Result, Studio
 from translate.ui.shelf import Shelf, title
 from translate.ui.translate import elapsed, translate
 from translate.ui.visit import Made
+from translate.ui.words import W
 
 FEWEST, MOST = 2, 4  # models side by side; all of them where that is asked for
 SIDE = 512  # pixels, the longer side at which pictures go through many styles
 PER_PICTURE = 0.3
-KINDS = {"a picture": "translators", "a caption": "drawers", "a seed": "samplers"}
-QUESTIONS = {"Which is real?": "real", "Which fits better?": "fits"}
+PICTURE, CAPTION, SEED = W.compare.a_picture, W.compare.a_caption, W.compare.a_seed
+KINDS = {PICTURE: "translators", CAPTION: "drawers", SEED: "samplers"}
+REAL, FITS = W.compare.which_is_real, W.compare.which_fits_better
+QUESTIONS = (REAL, FITS)
 VOTE = """
 const vote = window.vote(element, () => trigger("click"));
 const take = () => { try { vote.show(JSON.parse(props.value || "null")); } catch { vote.show(null); } };
@@ -39,7 +42,7 @@ take();
 def offered(shelf: Shelf, kind: str) -> list[Entry]:
     """The models for a kind of input. Raises UserError for another kind."""
     if not isinstance(kind, str) or kind not in KINDS:
-        raise UserError(f"There is no kind {str(kind)[:40]!r}: {', '.join(KINDS)}.")
+        raise UserError(W.compare.no_such_kind.format(given=str(kind)[:40], known=", ".join(KINDS)))
     return getattr(shelf, KINDS[kind])()
 
 
@@ -48,12 +51,12 @@ def chosen(shelf: Shelf, kind: str, names, everything: bool) -> list[Entry]:
     known = offered(shelf, kind)
     if everything:
         if not known:
-            raise UserError(f"There is no model here for {kind}.")
+            raise UserError(W.compare.no_model_for_it.format(kind=kind))
         return known
     choices = names if isinstance(names, list) else []
     found = [entry for entry in known if entry.name in choices]
     if not FEWEST <= len(found) <= MOST:
-        raise Hint(f"Choose {FEWEST} to {MOST} models, or all of them.")
+        raise Hint(W.compare.choose_some_models.format(fewest=FEWEST, most=MOST))
     return found
 
 
@@ -67,18 +70,18 @@ def compared(
         time.perf_counter(),
     )
     pictures, before, words = [], None, [title(entry) for entry in found]
-    if kind == "a picture":
+    if kind == PICTURE:
         if not source:
-            raise Hint("Give a picture first.")
+            raise Hint(W.common.give_a_picture_first)
         for entry in found:
             made = translate(shelf, entry.name, source, size="auto", session=session, report=report)
             pictures.append(made.pictures[0])
         before = opened(source, shelf.max_pixels)
-        pictures, words = [before, *pictures], ["yours", *words]
-    elif kind == "a caption":
+        pictures, words = [before, *pictures], [W.compare.yours, *words]
+    elif kind == CAPTION:
         text = (caption or "").strip()[: 2 * LONGEST]
         if not text:
-            raise Hint("Type a caption first.")
+            raise Hint(W.compare.type_a_caption_first)
         for entry in found:
             pipeline = shelf.pipeline(entry.name)
             with shelf.lanes.job(session, entry.name, 1, report, guess=PER_PICTURE):
@@ -89,10 +92,10 @@ def compared(
             with shelf.lanes.job(session, entry.name, 4, report, guess=PER_PICTURE):
                 sheet = images.grid([one.tensor for one in pipeline.sample(4, seed=seed)])
             pictures.append(Picture(tensor=sheet))
-    note = f"{len(found)} models in {elapsed(time.perf_counter() - start)}"
-    note += "" if kind == "a picture" else f", seed {seed}"
-    note += "; four samples of each" if kind == "a seed" else ""
-    return Made(alike(pictures), note, "compared", "The same input", alt=tuple(words))
+    note = W.compare.made_in.format(count=len(found), time=elapsed(time.perf_counter() - start))
+    note += "" if kind == PICTURE else W.compare.and_seed.format(seed=seed)
+    note += W.compare.and_four_of_each if kind == SEED else ""
+    return Made(alike(pictures), note, "compared", W.compare.title, alt=tuple(words))
 
 
 def alike(pictures: list[Picture]) -> tuple[Picture, ...]:
@@ -126,8 +129,8 @@ def scores(shelf: Shelf, kind, names, everything) -> str:
     scored = {one.model for one in taken}
     for entry in found:
         if entry.name not in scored:
-            on_record = on_card(entry) or f"none yet: `python -m translate evaluate --model {entry.name}`"
-            parts.append(f"**{title(entry)}**, on its card: {on_record}")
+            on_record = on_card(entry) or W.compare.no_scores_yet.format(name=entry.name)
+            parts.append(W.compare.scores_on_card.format(model=title(entry), scores=on_record))
     return "\n\n".join(parts)
 
 
@@ -144,24 +147,24 @@ def on_card(entry: Entry) -> str:
 def ballot(shelf: Shelf, question, kind, names, everything, caption, seed, session="", report=None) -> str:
     """Two pictures in a random order, and what they are."""
     if not isinstance(question, str) or question not in QUESTIONS:
-        raise UserError(f"There is no such question; there are {', '.join(QUESTIONS)}.")
-    if kind == "a picture":
-        raise Hint("Votes are about models that draw: choose a caption or a seed above.")
+        raise UserError(W.compare.no_such_question.format(known=", ".join(QUESTIONS)))
+    if kind == PICTURE:
+        raise Hint(W.compare.votes_are_about_drawn)
     found = (
         offered(shelf, kind)
         if everything
         else [e for e in offered(shelf, kind) if isinstance(names, list) and e.name in names]
     )
-    least = 1 if QUESTIONS[question] == "real" else 2
+    least = 1 if question == REAL else 2
     if len(found) < least:
-        raise Hint(f"Choose {least} model{'s' * (least > 1)} or more above.")
+        raise Hint(W.compare.choose_a_model if least == 1 else W.compare.choose_two_models)
     dice = random.Random()
-    if QUESTIONS[question] == "real":
+    if question == REAL:
         entry = dice.choice(found)
         made, words = one(shelf, entry, dice, caption, session)
         known = nearest(shelf.lanes, shelf.pipeline(entry.name), session, report)
         real = Picture(tensor=known.picture(dice.choice(known.numbers))[None])
-        pair = [("real", real), (entry.name, made)]
+        pair = [(W.compare.real, real), (entry.name, made)]
         words = ""  # the real one has another caption
     else:
         two = dice.sample(found, 2)
@@ -174,6 +177,7 @@ def ballot(shelf: Shelf, question, kind, names, everything, caption, seed, sessi
         id=dice.randrange(SEEDS), question=question, words=words,
         pictures=[inline(Picture(tensor=images.with_channels(picture, 3))) for _, picture in pair],
         names=[name for name, _ in pair],
+        real=[name for name, _ in pair].index(W.compare.real) if question == REAL else -1,
     ))  # fmt: skip
 
 
@@ -192,32 +196,32 @@ def tab(studio: Studio, here: gr.Tab) -> None:
     shelf = studio.shelf
     with gr.Row(elem_classes="result-first", equal_height=False):
         with gr.Column(min_width=320):
-            kind = gr.Radio(list(KINDS), value="a picture", label="From", elem_id="compare-kind")
-            names = gr.CheckboxGroup([], label=f"Models ({FEWEST} to {MOST})", elem_id="compare-names")
-            everything = gr.Checkbox(False, label="All of them", elem_id="compare-all")
+            kind = gr.Radio(list(KINDS), value=PICTURE, label=W.compare.given, elem_id="compare-kind")
+            names = gr.CheckboxGroup(
+                [], label=W.compare.how_many_models.format(fewest=FEWEST, most=MOST), elem_id="compare-names"
+            )
+            everything = gr.Checkbox(False, label=W.compare.all_of_them, elem_id="compare-all")
             source = gr.Image(
-                label="Picture",
+                label=W.common.picture,
                 type="filepath",
                 elem_id="compare-source",
                 height=200,
                 sources=["upload", "clipboard"],
             )
             caption = gr.Textbox(
-                label="Caption", elem_id="compare-caption", max_length=LONGEST, visible=False
+                label=W.compare.caption, elem_id="compare-caption", max_length=LONGEST, visible=False
             )
-            seed = gr.Number(0, label="Seed", precision=0, elem_id="compare-seed", visible=False)
-            runner = Runner(shelf, "compare", "Compare")
+            seed = gr.Number(0, label=W.common.seed, precision=0, elem_id="compare-seed", visible=False)
+            runner = Runner(shelf, "compare", W.compare.compare)
         with gr.Column(min_width=320):
-            result = Result(
-                studio, "compare", "Choose models and press Compare: what they make appears side by side."
-            )
-            with gr.Accordion("Scores", open=False):
-                scored = gr.Button("Show their scores", elem_id="compare-score")
+            result = Result(studio, "compare", W.compare.hint)
+            with gr.Accordion(W.compare.scores, open=False):
+                scored = gr.Button(W.compare.show_their_scores, elem_id="compare-score")
                 scores_message = line("compare-scores-message")
                 table = gr.Markdown(elem_id="compare-scores")
-            with gr.Accordion("Blind vote", open=False):
+            with gr.Accordion(W.compare.blind_vote, open=False):
                 question = gr.Radio(
-                    list(QUESTIONS), value="Which fits better?", label="Question", elem_id="compare-question"
+                    list(QUESTIONS), value=FITS, label=W.compare.question, elem_id="compare-question"
                 )
                 vote = gr.HTML("", elem_id="compare-vote", html_template="<div></div>", js_on_load=VOTE)
                 vote_message = line("compare-vote-message")
@@ -226,9 +230,9 @@ def tab(studio: Studio, here: gr.Tab) -> None:
         known = [(title(entry), entry.name) for entry in offered(shelf, which)]
         return {
             names: gr.update(choices=known, value=[name for _, name in known[:FEWEST]]),
-            source: gr.update(visible=which == "a picture"),
-            caption: gr.update(visible=which == "a caption"),
-            seed: gr.update(visible=which != "a picture"),
+            source: gr.update(visible=which == PICTURE),
+            caption: gr.update(visible=which == CAPTION),
+            seed: gr.update(visible=which != PICTURE),
         }
 
     def make(*values, session="", report=None):
@@ -246,7 +250,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
         make,
         [*chosen_ones, source, caption, seed],
         runner.message,
-        what="Comparing",
+        what=W.compare.comparing,
     )
     on(scored.click, lambda *values: scores(shelf, *values), chosen_ones, table, scores_message)
     on(

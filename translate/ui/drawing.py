@@ -14,6 +14,7 @@ from translate.config import UserError
 from translate.inference.catalog import Entry
 from translate.ui import rectangles
 from translate.ui.pictures import lay
+from translate.ui.words import W
 
 SIDE = 512  # pixels of the drawing
 EDGE = 1000  # the board is EDGE x EDGE units, whatever its size on the screen
@@ -22,13 +23,13 @@ MOST = 40_000  # numbers in a drawing
 DRAWN = "line lines sketch sketches ink edge edges outline outlines drawing drawings".split()
 
 BOARD = f"""
-<canvas width="{EDGE}" height="{EDGE}" tabindex="0" aria-label="Canvas to draw on"></canvas>
+<canvas width="{EDGE}" height="{EDGE}" tabindex="0" aria-label="{W.drawing.canvas}"></canvas>
 <div class="actions">
-  <button type="button" data-pen="10" aria-pressed="true">Pen</button>
-  <button type="button" data-pen="24" aria-pressed="false">Thick pen</button>
-  <button type="button" data-pen="-60" aria-pressed="false">Eraser</button>
-  <button type="button" data-do="undo">Undo</button>
-  <button type="button" data-do="empty">Empty</button>
+  <button type="button" data-pen="10" aria-pressed="true">{W.drawing.pen}</button>
+  <button type="button" data-pen="24" aria-pressed="false">{W.drawing.thick_pen}</button>
+  <button type="button" data-pen="-60" aria-pressed="false">{W.drawing.eraser}</button>
+  <button type="button" data-do="undo">{W.drawing.undo}</button>
+  <button type="button" data-do="empty">{W.drawing.empty}</button>
 </div>
 """
 # The component's value: [[width, x, y, x, y, ...], ...]; a negative width erases.
@@ -117,7 +118,7 @@ def strokes(drawn: str | None) -> list[list[float]]:
         found = json.loads(drawn or "[]")
         found = [[float(value) for value in line] for line in found]
     except (ValueError, TypeError, OverflowError, RecursionError):
-        raise UserError("the drawing could not be read; press Empty and draw again") from None
+        raise UserError(W.drawing.unreadable) from None
     numbers = [value for line in found for value in line]
     shaped = all(len(line) >= 3 and len(line) % 2 for line in found)
     if (
@@ -125,7 +126,7 @@ def strokes(drawn: str | None) -> list[list[float]]:
         or not shaped
         or not all(math.isfinite(v) and abs(v) <= 10 * EDGE for v in numbers)
     ):
-        raise UserError("the drawing is too large to read; press Empty and draw again")
+        raise UserError(W.drawing.too_large)
     return found
 
 
@@ -151,7 +152,7 @@ def picture(drawn: str | None, side: int = SIDE) -> Image.Image:
 def saved(drawn: str | None) -> str:
     """The drawing as a file for `translate`. Raises UserError where nothing was drawn."""
     if is_blank(drawn):
-        raise UserError("Draw something first.")
+        raise UserError(W.drawing.nothing_drawn)
     file = io.BytesIO()
     picture(drawn).convert("RGB").save(file, "PNG", compress_level=1)  # a stroke waits for it
     return str(lay("drawing.png", file.getvalue()))

@@ -21,6 +21,7 @@ from translate.ui.result import Result, Studio
 from translate.ui.shelf import Shelf, title
 from translate.ui.translate import counted, elapsed, thumbnails
 from translate.ui.visit import Made, Stored
+from translate.ui.words import W
 
 TRIED = 96  # pixels, side of the square that is timed
 SHOWN = 4096  # pixels, the longer side of what is shown
@@ -55,7 +56,8 @@ def looks(shelf: Shelf, factor: int | None) -> list[tuple[str, str]]:
     """(label, model) for a factor: made for it first, then those that do more; the faithful one first."""
     found = [entry for entry in shelf.enlargers() if factor and scale(entry) % factor == 0]
     found.sort(key=lambda entry: (scale(entry), LOOKS.get(look(entry), len(LOOKS)), entry.name))
-    return [(look(entry).capitalize() if look(entry) in LOOKS else entry.name, entry.name) for entry in found]
+    called = dict(faithful=W.enhance.faithful, sharp=W.enhance.sharp, fast=W.enhance.fast)
+    return [(called.get(look(entry), entry.name), entry.name) for entry in found]
 
 
 def seconds_per_pixel(shelf: Shelf, model: str, session: str = "") -> float:
@@ -97,7 +99,13 @@ def forecast(
     pipeline.check_size(picture)
     width, height = picture.size
     seconds = seconds_per_pixel(shelf, model, session) * width * height * (8 if ensemble else 1)
-    line = f"{width} × {height} → {factor * width} × {factor * height} px, about {elapsed(seconds)}"
+    line = W.enhance.forecast.format(
+        width=width,
+        height=height,
+        large_width=factor * width,
+        large_height=factor * height,
+        time=elapsed(seconds),
+    )
     return Forecast(line, shown)
 
 
@@ -112,13 +120,13 @@ def enhance(
 ) -> Made:
     """One uploaded file, enlarged `factor` times, by default as much as the model does. Raises UserError."""
     if not source:
-        raise Hint("Give a picture first: drop one, paste one or take one.")
+        raise Hint(W.common.give_a_picture)
     if not model:
-        raise UserError("There is no model that enlarges pictures here; train one with --task srgan.")
+        raise UserError(W.enhance.no_model)
     pipeline, does = shelf.pipeline(model), scale(shelf.entry(model))
     factor = factor or does
     if factor not in (does, *([2] if does % 2 == 0 else [])):
-        raise UserError(f"{model} enlarges {does} times; choose the factor again")
+        raise UserError(W.enhance.other_factor.format(model=model, does=does))
     with shelf.lanes.job(session, model, pixels(source) * (8 if ensemble else 1), report) as job:
         with shelf.lanes.aside(job):
             picture = opened(source, shelf.max_pixels)
@@ -128,12 +136,12 @@ def enhance(
         result = dataclasses.replace(result, tensor=halved[0], alpha=halved[1])
         seconds = time.perf_counter() - start
     width, height = result.size
-    note = f"{width} × {height} px in {elapsed(seconds)}"
+    note = W.common.size_and_time.format(width=width, height=height, time=elapsed(seconds))
     shrink = min(1.0, SHOWN / max(result.size))
     shown = max(1, round(width * shrink)), max(1, round(height * shrink))
-    note += f"; shown at {shown[0]} × {shown[1]}, the download is whole" if shrink < 1 else ""
+    note += W.enhance.and_shown_at.format(shown_width=shown[0], shown_height=shown[1]) if shrink < 1 else ""
     words, stem = title(shelf.entry(model)), f"{Path(source).stem}-x{factor}"
-    return Made((result,), note, stem, words, picture, ("Before", "Enlarged"), shown=SHOWN)
+    return Made((result,), note, stem, words, picture, (W.common.before, W.enhance.enlarged), shown=SHOWN)
 
 
 # --- the page ---------------------------------------------------------------------------------------------
@@ -146,25 +154,25 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     with gr.Row(elem_id="enhance-panel", elem_classes="result-first", equal_height=False) as panel:
         with gr.Column(min_width=320):
             source = gr.Image(
-                label="Picture", elem_id="enhance-input", sources=["upload", "clipboard", "webcam"],
+                label=W.common.picture, elem_id="enhance-input", sources=["upload", "clipboard", "webcam"],
                 height=360, type="filepath", image_mode=None, buttons=["fullscreen"],
             )  # fmt: skip
             examples = gr.Gallery(
                 show_label=False, elem_id="enhance-examples", elem_classes="examples", height="auto",
                 allow_preview=False, container=False, object_fit="contain", interactive=False, buttons=[],
             )  # fmt: skip
-            factor = gr.Radio(label="Enlarge", elem_id="enhance-factor")
-            model = gr.Radio(label="Look", elem_id="enhance-model")
-            ensemble = gr.Checkbox(label="Eight views averaged (8 times as long)", elem_id="enhance-ensemble")
+            factor = gr.Radio(label=W.enhance.enlarge, elem_id="enhance-factor")
+            model = gr.Radio(label=W.enhance.look, elem_id="enhance-model")
+            ensemble = gr.Checkbox(label=W.enhance.eight_views, elem_id="enhance-ensemble")
             ahead = gr.Markdown(elem_id="enhance-ahead")
-            runner = Runner(shelf, "enhance", "Enlarge")
+            runner = Runner(shelf, "enhance", W.enhance.enlarge)
         with gr.Column(min_width=320):
-            result = Result(studio, "enhance", "Give a small picture: it appears here, enlarged.")
+            result = Result(studio, "enhance", W.enhance.hint)
 
     def refresh():
         known = scales(shelf)
         chosen = known[-1][1] if known else None
-        message = "No model here enlarges pictures yet. Train one: `python train.py --task srgan --data DIR`."
+        message = W.enhance.no_model_yet
         return {
             nothing: gr.update(visible=not known, value=message),
             panel: gr.update(visible=bool(known)),
@@ -181,7 +189,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     def example(name, event: gr.SelectData):
         found = shelf.entry(name).examples
         if event.index >= len(found):
-            raise UserError("this example is not there any more; choose again")
+            raise UserError(W.common.example_is_gone)
         return str(lay(found[event.index].name, found[event.index].read_bytes()))
 
     def of_factor(chosen):
@@ -207,7 +215,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         return on(events, tell, given, [ahead, source], runner.message, **seen)
 
     def enlarging(events):
-        return result.of(events, run, given, runner.message, what="Enlarging")
+        return result.of(events, run, given, runner.message, what=W.enhance.enlarging)
 
     on(page.load, refresh, None, [nothing, panel, factor, model, examples])
     on(model.change, shown, model, examples)
@@ -232,5 +240,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         return bool(found) and max(w * h for w, h in kept.sizes) * max(map(scale, found)) ** 2 <= LARGEST
 
     most = max(map(scale, shelf.enlargers()), default=4)
-    arrived = studio.receive("enlarge", f"Enlarge × {most}", "enhance", source, suits, f"×{most}")
+    arrived = studio.receive(
+        "enlarge", W.enhance.onward.format(most=most), "enhance", source, suits, f"×{most}"
+    )
     enlarging(telling(arrived.change).then)

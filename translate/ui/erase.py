@@ -22,20 +22,21 @@ from translate.ui.result import Result, Studio
 from translate.ui.shelf import Shelf, title
 from translate.ui.translate import counted, elapsed, thumbnails
 from translate.ui.visit import Made
+from translate.ui.words import W
 
 UNITS = 1000  # of the picture's longer side
 SEEN = 1200  # pixels, the longer side of what is painted on
 PER_PIXEL = 2e-5  # seconds, before it was measured
 
-BOARD = """
-<canvas tabindex="0" aria-label="Paint over what should go"></canvas>
+BOARD = f"""
+<canvas tabindex="0" aria-label="{W.erase.canvas}"></canvas>
 <div class="actions">
-  <button type="button" data-pen="20" aria-pressed="false">Fine</button>
-  <button type="button" data-pen="50" aria-pressed="true">Brush</button>
-  <button type="button" data-pen="120" aria-pressed="false">Broad</button>
-  <button type="button" data-pen="-50" aria-pressed="false">Eraser</button>
-  <button type="button" data-do="undo">Undo</button>
-  <button type="button" data-do="empty">Empty</button>
+  <button type="button" data-pen="20" aria-pressed="false">{W.erase.fine}</button>
+  <button type="button" data-pen="50" aria-pressed="true">{W.erase.brush}</button>
+  <button type="button" data-pen="120" aria-pressed="false">{W.erase.broad}</button>
+  <button type="button" data-pen="-50" aria-pressed="false">{W.drawing.eraser}</button>
+  <button type="button" data-do="undo">{W.drawing.undo}</button>
+  <button type="button" data-do="empty">{W.drawing.empty}</button>
 </div>
 """
 LOOK = rectangles.LOOK + "canvas { max-width: 100%; aspect-ratio: auto; height: auto; }"
@@ -132,7 +133,7 @@ def painted(drawn: str | None, size: tuple[int, int]) -> Picture:
         for x, y in points:
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
     if not mask.getbbox():
-        raise Hint("Paint over what should go, then press Erase.")
+        raise Hint(W.erase.nothing_painted)
     return images.decode(mask)
 
 
@@ -147,12 +148,12 @@ def erase(
 ) -> Made:
     """What was painted over is filled in, all else stays as it was. Raises UserError."""
     if not source:
-        raise Hint("Give a picture first: drop one, paste one or take one.")
+        raise Hint(W.common.give_a_picture)
     if not model:
-        raise UserError("There is no model that fills in pictures here; train one with --task inpaint.")
+        raise UserError(W.erase.no_model)
     seed = int(seed or 0)
     if not 0 <= seed < 2**31:
-        raise UserError("The seed must be 0 to 2,147,483,647.")
+        raise UserError(W.common.seed_out_of_range)
     pipeline = shelf.pipeline(model)
     with shelf.lanes.job(session, model, pixels(source), report, guess=PER_PIXEL) as job:
         with shelf.lanes.aside(job):
@@ -162,9 +163,9 @@ def erase(
         result = pipeline.translate(picture, mask=mask, seed=seed, progress=counted(job))
         seconds = time.perf_counter() - start
     width, height = result.size
-    note = f"{width} × {height} px in {elapsed(seconds)}, filling {seed}; all else is as it was"
+    note = W.erase.made_in.format(width=width, height=height, time=elapsed(seconds), seed=seed)
     stem, words = f"{Path(source).stem}-erased", title(shelf.entry(model))
-    return Made((result,), note, stem, words, picture, ("Before", "After"))
+    return Made((result,), note, stem, words, picture, (W.common.before, W.common.after))
 
 
 def canvas_for(studio: Studio, source: str | None, session: str) -> tuple[str, str | None]:
@@ -191,8 +192,8 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         with gr.Column(min_width=320):
             chooser = studio.choosers["erase"] = Chooser(shelf, shelf.fillers, "erase-model")
             source = gr.Image(
-                label="Picture", elem_id="erase-input", sources=["upload", "clipboard", "webcam"], height=160,
-                type="filepath", image_mode=None, buttons=[],
+                label=W.common.picture, elem_id="erase-input", sources=["upload", "clipboard", "webcam"],
+                height=160, type="filepath", image_mode=None, buttons=[],
             )  # fmt: skip
             board = gr.HTML(
                 "", html_template=BOARD, css_template=LOOK, js_on_load=BEHAVIOUR, elem_id="erase-board"
@@ -201,16 +202,16 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
                 show_label=False, elem_id="erase-examples", elem_classes="examples", height="auto",
                 allow_preview=False, container=False, object_fit="contain", interactive=False, buttons=[],
             )  # fmt: skip
-            runner = Runner(shelf, "erase", "Erase")
+            runner = Runner(shelf, "erase", W.erase.erase)
             with gr.Row():
-                seed = gr.Number(0, label="Filling", precision=0, elem_id="erase-seed", min_width=100)
-                another = gr.Button("Another filling", elem_id="erase-next")
+                seed = gr.Number(0, label=W.erase.filling, precision=0, elem_id="erase-seed", min_width=100)
+                another = gr.Button(W.erase.another_filling, elem_id="erase-next")
         with gr.Column(min_width=320):
-            result = Result(studio, "erase", "Give a picture and paint over what should go.")
+            result = Result(studio, "erase", W.erase.hint)
 
     def refresh():
         known = shelf.fillers()
-        message = "No model here fills in pictures yet. Train one: `python train.py --task inpaint`."
+        message = W.erase.no_model_yet
         paths = known[0].examples if known else []
         return {
             nothing: gr.update(visible=not known, value=message),
@@ -232,7 +233,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     def example(name, event: gr.SelectData):
         found = shelf.entry(name).examples
         if event.index >= len(found):
-            raise UserError("this example is not there any more; choose again")
+            raise UserError(W.common.example_is_gone)
         return str(lay(found[event.index].name, found[event.index].read_bytes()))
 
     def enter(event: gr.EventData):
@@ -245,7 +246,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
 
     def erasing(events):
         given = [chooser.model, source, board, seed]
-        return result.of(events, run, given, runner.message, what="Erasing")
+        return result.of(events, run, given, runner.message, what=W.erase.erasing)
 
     chooser.refresh_on([studio.page.load, here.select])
     on([studio.page.load, here.select], refresh, None, [nothing, panel, examples])
@@ -256,5 +257,5 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     erasing(on(another.click, lambda n: int(n or 0) + 1, seed, seed).then)
     bringing(on(examples.select, example, chooser.model, source, runner.message).then)
     bringing(on(start.click, enter, None, [studio.tabs, chooser.model, source], runner.message).then)
-    arrived = studio.receive("erase", "Erase something", "erase", source, lambda kept: bool(shelf.fillers()))
+    arrived = studio.receive("erase", W.erase.onward, "erase", source, lambda kept: bool(shelf.fillers()))
     bringing(arrived.change)

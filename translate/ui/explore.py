@@ -25,6 +25,7 @@ from translate.ui.samples import EVERY, PER_PICTURE, classes
 from translate.ui.shelf import Shelf, title
 from translate.ui.translate import elapsed
 from translate.ui.visit import Made
+from translate.ui.words import W
 
 MOST, FRAMES, SEEDS = 64, 12, 2**31
 DIMENSIONS = 24  # sliders at the most
@@ -46,7 +47,7 @@ take();
 
 def whole(value, what: str, least: int, most: int) -> int:
     if value is None or not least <= value <= most or value != int(value):
-        raise UserError(f"The number for {what} must be {least} to {most:,}.")
+        raise UserError(W.common.number_out_of_range.format(what=what, least=least, most=most))
     return int(value)
 
 
@@ -59,32 +60,34 @@ def seeds(text: str | None) -> list[int]:
     """Three numbers, or more. Raises UserError."""
     found = [int(word) for word in re.findall(r"\d+", (text or "")[:200])]
     if not 1 <= len(found) <= 9 or max(found) >= SEEDS:
-        raise UserError(f"Give 1 to 9 seeds below {SEEDS:,}, such as 1 2 3, not {(text or '')[:40]!r}.")
+        raise UserError(W.explore.give_seeds.format(most=SEEDS, given=(text or "")[:40]))
     return found
 
 
 def reporting(job: Job):
-    return lambda share: job.tell(share, "Looking for it")
+    return lambda share: job.tell(share, W.explore.looking_for_it)
 
 
 def end(shelf: Shelf, pipeline: Sampler, source: str | None, seed, job: Job):
     """Latents of a picture that was given, else of the seed."""
     if source:
         return exploring.end(pipeline, opened(source, shelf.max_pixels), reporting(job))
-    return exploring.end(pipeline, whole(seed, "seed", 0, SEEDS - 1))
+    return exploring.end(pipeline, whole(seed, W.common.seed_in_sentences, 0, SEEDS - 1))
 
 
 def samples(shelf: Shelf, model, count, seed, cut, label, session="", report: Report | None = None) -> Made:
     count, seed, pipeline = (
-        whole(count, "pictures", 1, MOST),
-        whole(seed, "seed", 0, SEEDS - 1),
+        whole(count, W.common.pictures_in_sentences, 1, MOST),
+        whole(seed, W.common.seed_in_sentences, 0, SEEDS - 1),
         shelf.pipeline(model),
     )
     with shelf.lanes.job(session, model, count, report, guess=PER_PICTURE):
         start = time.perf_counter()
         pictures = pipeline.sample(count, seed=seed, truncation=cut or 0.0, **given(pipeline, label))
         seconds = time.perf_counter() - start
-    words = f"{count} pictures in {elapsed(seconds)}, seed {seed}" + (f", truncation {cut:g}" if cut else "")
+    words = W.common.pictures_made_in.format(count=count, time=elapsed(seconds), seed=seed) + (
+        W.explore.and_truncation.format(cut=cut) if cut else ""
+    )
     return Made(tuple(pictures), words, f"{model}-seed-{seed}", title(shelf.entry(model)))
 
 
@@ -97,9 +100,10 @@ def way(
         a, b = end(shelf, pipeline, first, seed, job), end(shelf, pipeline, second, seed_2, job)
         made = exploring.way(pipeline, a, b, FRAMES, **given(pipeline, label))
     names = [
-        f"seed {s:.0f}" if not given else "your picture" for given, s in ((first, seed), (second, seed_2))
+        W.explore.from_seed.format(seed=int(s)) if not given else W.explore.your_picture
+        for given, s in ((first, seed), (second, seed_2))
     ]
-    note = f"{FRAMES} pictures from {names[0]} to {names[1]}"
+    note = W.explore.way_made.format(count=FRAMES, first=names[0], second=names[1])
     return Made(tuple(made), note, f"{model}-way", title(shelf.entry(model))), lay(
         f"{model}-way.gif", exploring.moving(made)
     )
@@ -111,20 +115,20 @@ def arithmetic(shelf: Shelf, model, plus, minus, and_, label, session="", report
         one_by_one = torch.cat([pipeline.noise(1, seed) for group in groups for seed in group])
         parts = pipeline.from_noise(one_by_one, **given(pipeline, label))
         made = exploring.combined(pipeline, groups, **given(pipeline, label))
-    words = [f"seed {seed}" for group in groups for seed in group]
-    words = ["mean less mean plus mean", "first mean", "second mean", "third mean", *words]
+    words = [W.explore.from_seed.format(seed=seed) for group in groups for seed in group]
+    words = [W.explore.the_sum, W.explore.first_mean, W.explore.second_mean, W.explore.third_mean, *words]
     pictures = (made[3], *made[:3], *parts)
-    note = "First the answer, then the three means, then the pictures they are means of"
+    note = W.explore.sum_made
     return Made(pictures, note, f"{model}-arithmetic", title(shelf.entry(model)), alt=tuple(words))
 
 
 def decoded(shelf: Shelf, model, source, count, seed, session="", report=None) -> Made:
     """A picture rebuilt, and several decodings of codes drawn for it where the model draws codes."""
     if not source:
-        raise Hint("Give a picture first.")
+        raise Hint(W.common.give_a_picture_first)
     count, seed, pipeline = (
-        whole(count, "pictures", 1, 16),
-        whole(seed, "seed", 0, SEEDS - 1),
+        whole(count, W.common.pictures_in_sentences, 1, 16),
+        whole(seed, W.common.seed_in_sentences, 0, SEEDS - 1),
         shelf.pipeline(model),
     )
     picture = opened(source, shelf.max_pixels)
@@ -134,24 +138,24 @@ def decoded(shelf: Shelf, model, source, count, seed, session="", report=None) -
         made = exploring.decodings(pipeline, picture, count, seed) if several else []
     seen = Picture(tensor=pipeline.square(picture))
     error = float((again[0].tensor - seen.tensor).square().mean().sqrt())
-    words = ("what the model sees", "rebuilt", *["another code"] * len(made))
-    note = f"Rebuilt with a root mean squared error of {error:.3f}"
-    note += f"; {count} codes drawn for it" if several else "; this model has one code for a picture"
+    words = (W.explore.what_the_model_sees, W.explore.rebuilt, *[W.explore.another_code] * len(made))
+    note = W.explore.rebuilt_with_error.format(error=error)
+    note += W.explore.and_codes_drawn.format(count=count) if several else W.explore.and_one_code
     return Made((seen, *again, *made), note, f"{model}-decodings", title(shelf.entry(model)), alt=words)
 
 
 def close(shelf: Shelf, model, seed, number, label, session="", report=None) -> tuple[Made, str]:
     """One sample and the training pictures most like it."""
     seed, number, pipeline = (
-        whole(seed, "seed", 0, SEEDS - 1),
-        whole(number, "picture", 1, MOST),
+        whole(seed, W.common.seed_in_sentences, 0, SEEDS - 1),
+        whole(number, W.common.picture_in_sentences, 1, MOST),
         shelf.pipeline(model),
     )
     with shelf.lanes.job(session, model, number, report, guess=PER_PICTURE):
         made = pipeline.sample(number, seed=seed, **given(pipeline, label))[-1]
     found = nearest(shelf.lanes, pipeline, session, report).of(made.tensor[0])
     near = [Picture(tensor=one[None]) for one in found.pictures]
-    words = [f"picture {number} of seed {seed}"]
+    words = [W.explore.picture_of_seed.format(number=number, seed=seed)]
     words += [f"{file}: {d:.2f}" for file, d in zip(found.files, found.distances, strict=True)]
     return Made((made, *near), found.note, f"{model}-nearest", title(shelf.entry(model)), alt=tuple(words))
 
@@ -182,7 +186,7 @@ def latents(pipeline: Sampler, text: str | None) -> tuple[torch.Tensor, int]:
         values = [min(LONGEST, max(-LONGEST, float(value))) for value in values]
         seed = int(seed) % SEEDS
     except (ValueError, TypeError, OverflowError, RecursionError):
-        raise UserError("the sliders could not be read; reload the page") from None
+        raise UserError(W.explore.sliders_unreadable) from None
     z = pipeline.noise(1, seed)
     flat = z.flatten()
     for place, value in zip(places(pipeline), values, strict=False):
@@ -212,21 +216,22 @@ def existing(shelf: Shelf, model, session="") -> str:
             picture = pipeline.imagine(caption, 1, seed=seed)[0]
         else:
             caption, picture = "", pipeline.sample(1, seed=seed)[0]
-    word = what(f"{model} {title(shelf.entry(model))} {pipeline.task.info.name}")
     return json.dumps(
         dict(
             picture=inline(picture),
-            title=f"This {word} does not exist.",
-            words=f"{caption} seed {seed}".strip(),
+            title=what(f"{model} {title(shelf.entry(model))} {pipeline.task.info.name}"),
+            words=W.explore.caption_and_seed.format(caption=caption, seed=seed).strip(),
         )
     )
 
 
 def what(about: str) -> str:
-    """What a model draws, by what it is called; "picture" where that does not say."""
-    return next(
-        (word for word in ("bird", "flower", "digit", "face", "dress") if word in about.lower()), "picture"
-    )
+    """That what a model draws does not exist; a picture, where its name does not say what it draws."""
+    sentences = dict(
+        bird=W.explore.no_such_bird, flower=W.explore.no_such_flower, digit=W.explore.no_such_digit,
+        face=W.explore.no_such_face, dress=W.explore.no_such_dress,
+    )  # fmt: skip
+    return next((s for word, s in sentences.items() if word in about.lower()), W.explore.no_such_picture)
 
 
 # --- the page ---------------------------------------------------------------------------------------------
@@ -240,47 +245,60 @@ def tab(studio: Studio, here: gr.Tab) -> None:
     with gr.Row(elem_classes="result-first", equal_height=False):
         with gr.Column(min_width=320):
             with gr.Row():
-                seed = gr.Number(0, label="Seed", precision=0, elem_id="explore-seed", min_width=90)
+                seed = gr.Number(0, label=W.common.seed, precision=0, elem_id="explore-seed", min_width=90)
                 label = gr.Dropdown(
-                    [EVERY], value=EVERY, label="Class", elem_id="explore-label", visible=False
+                    [EVERY],
+                    value=EVERY,
+                    label=W.common.class_asked_for,
+                    elem_id="explore-label",
+                    visible=False,
                 )
-            with gr.Accordion("Samples", open=True):
-                count = gr.Slider(1, MOST, 16, step=1, label="Pictures", elem_id="explore-count")
-                cut = gr.Slider(0, 2, 0, step=0.1, label="Truncation (0 off; small: typical, alike)",
+            with gr.Accordion(W.explore.samples, open=True):
+                count = gr.Slider(1, MOST, 16, step=1, label=W.common.pictures, elem_id="explore-count")
+                cut = gr.Slider(0, 2, 0, step=0.1, label=W.common.truncation,
                                 elem_id="explore-truncation")  # fmt: skip
-                drawing = Runner(shelf, "explore", "Draw")
-            with gr.Accordion("From one to another", open=False):
-                gr.Markdown("Between two seeds, or two pictures of yours: give none, one or both.")
+                drawing = Runner(shelf, "explore", W.common.draw)
+            with gr.Accordion(W.common.from_one_to_another, open=False):
+                gr.Markdown(W.explore.between_what)
                 with gr.Row():
                     first, second = (
                         gr.Image(
-                            label=name, type="filepath", elem_id=f"explore-{name.split()[0].lower()}",
+                            label=text, type="filepath", elem_id=f"explore-{place}",
                             height=150, sources=["upload", "clipboard"],
                         )
-                        for name in ("First picture", "Second picture")
+                        for place, text in (("first", W.explore.first_picture),
+                                            ("second", W.explore.second_picture))
                     )  # fmt: skip
-                seed_2 = gr.Number(1, label="Second seed", precision=0, elem_id="explore-seed-2")
-                walking = Runner(shelf, "explore-way", "Show the way")
+                seed_2 = gr.Number(1, label=W.common.second_seed, precision=0, elem_id="explore-seed-2")
+                walking = Runner(shelf, "explore-way", W.common.show_the_way)
                 moving = gr.Image(
-                    label="There and back (GIF)", elem_id="explore-moving", type="filepath", height=180
+                    label=W.explore.there_and_back_gif, elem_id="explore-moving", type="filepath", height=180
                 )
-            with gr.Accordion("Arithmetic", open=False):
+            with gr.Accordion(W.explore.arithmetic, open=False):
                 with gr.Row():
-                    plus = gr.Textbox("1 2 3", label="Mean of seeds", elem_id="explore-plus", min_width=80)
-                    minus = gr.Textbox("4 5 6", label="less mean of", elem_id="explore-minus", min_width=80)
-                    and_ = gr.Textbox("7 8 9", label="plus mean of", elem_id="explore-and", min_width=80)
-                adding = Runner(shelf, "explore-sum", "Add up")
-            with gr.Accordion("A picture rebuilt, several decodings", open=False):
-                source = gr.Image(label="Picture", type="filepath", elem_id="explore-source", height=150,
-                                  sources=["upload", "clipboard"])  # fmt: skip
-                several = gr.Slider(1, 16, 8, step=1, label="Codes", elem_id="explore-several")
-                decoding = Runner(shelf, "explore-decode", "Rebuild")
-            with gr.Accordion("Nearest training pictures", open=False):
-                which = gr.Number(1, label="Picture of this seed", precision=0, elem_id="explore-which")
-                looking = Runner(shelf, "explore-near", "Is it a copy?")
+                    plus = gr.Textbox(
+                        "1 2 3", label=W.explore.mean_of_seeds, elem_id="explore-plus", min_width=80
+                    )
+                    minus = gr.Textbox(
+                        "4 5 6", label=W.explore.less_mean_of, elem_id="explore-minus", min_width=80
+                    )
+                    and_ = gr.Textbox(
+                        "7 8 9", label=W.explore.plus_mean_of, elem_id="explore-and", min_width=80
+                    )
+                adding = Runner(shelf, "explore-sum", W.explore.add_up)
+            with gr.Accordion(W.explore.decodings, open=False):
+                source = gr.Image(label=W.common.picture, type="filepath", elem_id="explore-source",
+                                  height=150, sources=["upload", "clipboard"])  # fmt: skip
+                several = gr.Slider(1, 16, 8, step=1, label=W.explore.codes, elem_id="explore-several")
+                decoding = Runner(shelf, "explore-decode", W.explore.rebuild)
+            with gr.Accordion(W.explore.nearest_training_pictures, open=False):
+                which = gr.Number(
+                    1, label=W.explore.picture_of_this_seed, precision=0, elem_id="explore-which"
+                )
+                looking = Runner(shelf, "explore-near", W.common.is_it_a_copy)
         with gr.Column(min_width=320):
-            result = Result(studio, "explore", "Choose a model and press Draw: the pictures appear here.")
-            with gr.Accordion("Latent dimensions", open=True):
+            result = Result(studio, "explore", W.explore.hint)
+            with gr.Accordion(W.explore.latent_dimensions, open=True):
                 sliders = gr.HTML(
                     "", elem_id="explore-sliders", html_template="<div></div>", js_on_load=SLIDERS, picture=""
                 )
@@ -295,7 +313,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
                 choices=classes(entry) if entry else [EVERY],
                 value=EVERY,
                 visible=labelled,
-                label="First code" if entry and entry.task == "infogan" else "Class",
+                label=W.explore.first_code if entry and entry.task == "infogan" else W.common.class_asked_for,
             ),
             result.viewer: "",
             moving: None,
@@ -330,7 +348,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
         tied(samples),
         inputs,
         drawing.message,
-        what="Drawing",
+        what=W.common.drawing,
     )
     result.of(
         [walking.go.click],
@@ -338,19 +356,25 @@ def tab(studio: Studio, here: gr.Tab) -> None:
         [model, first, second, seed, seed_2, label],
         walking.message,
         [moving],
-        "Drawing",
+        W.common.drawing,
     )
     result.of(
-        [adding.go.click], tied(arithmetic), [model, plus, minus, and_, label], adding.message, what="Drawing"
+        [adding.go.click],
+        tied(arithmetic),
+        [model, plus, minus, and_, label],
+        adding.message,
+        what=W.common.drawing,
     )
     result.of(
         [decoding.go.click],
         tied(decoded),
         [model, source, several, seed],
         decoding.message,
-        what="Rebuilding",
+        what=W.explore.rebuilding,
     )
-    result.of([looking.go.click], tied(close), [model, seed, which, label], looking.message, what="Looking")
+    result.of(
+        [looking.go.click], tied(close), [model, seed, which, label], looking.message, what=W.explore.looking
+    )
     on(
         [model.input, here.select, seed.submit, label.input],
         beginning,

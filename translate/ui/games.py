@@ -20,6 +20,7 @@ from translate.config import Objective, UserError
 from translate.doctor import Doctor
 from translate.training.lesson import Lesson
 from translate.training.update import NonFinite
+from translate.ui.words import W
 
 SIDE = 36  # squares of D's surface, each way
 SHOWN = 200  # points of the data and made points
@@ -27,23 +28,25 @@ ARROWS = 60
 COMPARED = 96  # points between which the distance is measured
 CHECK = 100  # updates between two visits of the doctor
 LATENT, WIDTH, BATCH = 8, 64, 128
+BUMP, RING, GRID, THIN = W.games.one_bump, W.games.ring_of_8, W.games.grid_of_25, W.games.thin_ring
 DATA = {  # name: (toy, middle of the view, half its width, centres, deviation)
-    "one bump": ("gaussian", (2.5, 2.5), 6.0, [(5.0, 5.0)], 1.0),
-    "ring of 8": ("ring", (0.0, 0.0), 3.0, points.CIRCLE, 0.02),
-    "grid of 25": ("grid", (0.0, 0.0), 5.5, points.GRID, 0.05),
-    "thin ring": ("ring-map", (0.0, 0.0), 2.4, None, None),
+    BUMP: ("gaussian", (2.5, 2.5), 6.0, [(5.0, 5.0)], 1.0),
+    RING: ("ring", (0.0, 0.0), 3.0, points.CIRCLE, 0.02),
+    GRID: ("grid", (0.0, 0.0), 5.5, points.GRID, 0.05),
+    THIN: ("ring-map", (0.0, 0.0), 2.4, None, None),
 }
 GAMES = typing.get_args(Objective)
-PENALTIES = {"none": ("none",), "R1": ("r1",), "R1 and R2": ("r1", "r2"), "gradient": ("gradient",)}
+NONE, GRADIENT = W.games.no_penalty, W.games.gradient_penalty
+PENALTIES = {NONE: ("none",), "R1": ("r1",), W.games.r1_and_r2: ("r1", "r2"), GRADIENT: ("gradient",)}
 RATES = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2]
-VIEWS = ("D now", "best D", "nothing")
+NOW, BEST, NOTHING = VIEWS = (W.games.d_now, W.games.best_d, W.games.no_surface)
 
 
 @dataclass(frozen=True)
 class Rules:
     """Of a game; what the controls of the page hold."""
 
-    data: str = "one bump"
+    data: str = BUMP
     game: str = "non-saturating"
     penalty: str = "R1"
     strength: float = 1.0  # of the penalty
@@ -67,7 +70,8 @@ class Rules:
                 or whole
                 and value != int(value)
             ):
-                raise UserError(f"{name} must be {'a whole number ' * whole}from {least:g} to {most:g}.")
+                sentence = W.games.whole_number_between if whole else W.games.number_between
+                raise UserError(sentence.format(name=name, least=least, most=most))
 
     def settings(self) -> dict:
         """Flags of --task gan."""
@@ -83,35 +87,32 @@ class Rules:
 def one_of(what: str, value, known) -> None:
     """Raises UserError where a value is none of those known."""
     if not isinstance(value, str) or value not in known:
-        raise UserError(f"There is no {what} {str(value)[:40]!r}: {', '.join(known)}.")
+        raise UserError(
+            W.games.no_such_choice.format(what=what, given=str(value)[:40], known=", ".join(known))
+        )
 
 
-METZ = Rules("ring of 8", "minimax", "none", 1.0, 1, 0, 1e-3, 1e-4, 0.5)
+METZ = Rules(RING, "minimax", NONE, 1.0, 1, 0, 1e-3, 1e-4, 0.5)
 PRESETS: dict[str, tuple[Rules, str]] = {
-    "A bump is learned": (
+    W.games.a_bump_is_learned: (
         Rules(),
-        "The made points (orange) walk along the arrows to where D says real (blue). At last D is one "
-        "colour: it cannot tell any more, and there are no arrows left.",
+        W.games.a_bump_is_learned_text,
     ),
-    "Saturation": (
-        Rules("one bump", "minimax", "none", 1.0, 20, 0, 1e-4, 3e-3, 0.5),
-        "G minimises log(1 - D), and D learns quickly. Where D is sure, that is flat: the arrows vanish and "
-        "the points stay where they are. Now choose the game non-saturating: the same D, and arrows again.",
+    W.games.saturation: (
+        Rules(BUMP, "minimax", NONE, 1.0, 20, 0, 1e-4, 3e-3, 0.5),
+        W.games.saturation_text,
     ),
-    "Mode collapse": (
+    W.games.mode_collapse: (
         METZ,
-        "Eight modes and a D ten times as slow as G: all points run to what D likes best just now, D learns "
-        "to reject it, and they run on. Give D the step size of G, 0.001: it keeps up, and the modes fill.",
+        W.games.mode_collapse_text,
     ),
-    "Looking ahead": (
+    W.games.looking_ahead: (
         dataclasses.replace(METZ, unroll=5),
-        "The same slow D, but G sees it as it will be five updates later, when it has answered: running "
-        "together pays less. Slower to watch, for each turn of G computes five more of D.",
+        W.games.looking_ahead_text,
     ),
-    "The Wasserstein fix": (
-        Rules("ring of 8", "wasserstein", "gradient", 0.1, 5, 0, 1e-3, 1e-3, 0.0),
-        "D is a critic whose slope is held near 1: it rates everywhere, so the arrows never vanish, and its "
-        "loss measures how far the points are. One mode after the other is found.",
+    W.games.the_wasserstein_fix: (
+        Rules(RING, "wasserstein", GRADIENT, 0.1, 5, 0, 1e-3, 1e-3, 0.0),
+        W.games.the_wasserstein_fix_text,
     ),
 }  # fmt: skip
 
@@ -180,9 +181,7 @@ class Table:
                     return done
         except NonFinite:
             self.playing = False
-            raise UserError(
-                "A loss became infinite: the game has blown up. Lower a step size and press Reset."
-            ) from None
+            raise UserError(W.games.blown_up) from None
 
     def ask_the_doctor(self) -> None:
         logs = {name: self.mean(name) for name in ("D", "G")}
@@ -190,7 +189,7 @@ class Table:
         for alarm in self.doctor.visit(
             self.lesson.t - self.lesson.t % CHECK, logs, self.norms, self.lesson.task
         ):
-            self.words.append(f"{alarm.name}: {alarm.why}. Try {alarm.remedy}.")
+            self.words.append(W.games.alarm.format(name=alarm.name, why=alarm.why, remedy=alarm.remedy))
 
     def mean(self, name: str) -> float | None:
         values = [one[name] for one in self.recent if name in one][-20:]
@@ -251,9 +250,9 @@ class Table:
     def surface(self, made: Tensor) -> list[int]:
         """D on the grid in 0 (made) to 100 (real); or the best D there, p / (p + q), q a Parzen window."""
         places, name = grid_of(self.rules.data), self.rules.data
-        if self.view == "nothing":
+        if self.view == NOTHING:
             return []
-        if self.view == "best D":
+        if self.view == BEST:
             width = 0.08 * DATA[name][2]
             windows = (real_points(name, 2000)[:512], made)
             p, q = (
@@ -271,20 +270,20 @@ class Table:
 def reading(seen: dict, rules: Rules) -> str:
     """What a frame shows, in a sentence or two."""
     if seen["loss_D"] is None:
-        return "Nobody has learned yet: G puts all points near the middle, D's surface is chance."
+        return W.games.nobody_has_learned
     found = []
     if seen["right"] > 0.97 and seen["pull"] < 0.02:
-        flat = " log(1 - D) is flat there." if rules.game == "minimax" else ""
-        found.append(f"D tells real from made without fail and G gets no arrows.{flat} G stands still.")
+        flat = W.games.minimax_is_flat if rules.game == "minimax" else ""
+        found.append(W.games.d_wins_no_arrows.format(flat=flat))
     elif seen["right"] > 0.97:
-        found.append("D tells them apart without fail; the arrows still show G the way.")
+        found.append(W.games.d_wins_arrows)
     elif seen["right"] < 0.6 and seen["distance"] < 0.15 * DATA[rules.data][2]:
-        found.append(
-            "D can hardly tell any more: close to the end of the game, where D is a half everywhere."
-        )
+        found.append(W.games.d_can_hardly_tell)
     else:
-        found.append(f"D is right about {seen['right']:.0%} of the points.")
+        found.append(W.games.d_is_right.format(right=seen["right"]))
     if "modes" in seen and seen["loss_D"] is not None:
-        of = f"{seen['modes']} of {seen['of']} modes have their share of points"
-        found.append(f"{of}: the others are dropped." if seen["modes"] < seen["of"] / 2 else f"{of}.")
+        of = W.games.modes_found.format(modes=seen["modes"], of=seen["of"])
+        found.append(
+            W.games.others_dropped.format(modes_found=of) if seen["modes"] < seen["of"] / 2 else f"{of}."
+        )
     return " ".join(found)

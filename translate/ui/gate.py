@@ -21,6 +21,7 @@ from translate.ui import mcp
 from translate.ui.opening import Opening
 from translate.ui.served import Served
 from translate.ui.values import COOKIE, DEEPEST, EVERYBODY, LOST, UNFIT, Page, cookies, visitor_of
+from translate.ui.words import W
 
 LARGEST_BODY = 4 << 20  # bytes of a JSON request; pictures come through /upload
 FULL = 4 << 30  # bytes of uploads and results on the disk
@@ -99,7 +100,7 @@ class Gate:
         if self.tools and path == "/mcp":
             return await self.assist(scope, receive, send)
         if not OPEN.fullmatch(path):
-            return await answer(404, "this page has no such address")(scope, receive, send)
+            return await answer(404, W.gate.no_such_address)(scope, receive, send)
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         if scope["method"] == "GET" and (NAMED.fullmatch(path) or path == f"{API}/app_id"):
             lasts = FOREVER if HASHED.fullmatch(path) else b"no-cache"
@@ -116,9 +117,7 @@ class Gate:
             return await self.open(scope, receive, send, headers, visitor)
         elif path == f"{API}/upload":
             if used(self.page.owners.folder) > FULL:
-                return await answer(507, "the disk for pictures is full; try again later")(
-                    scope, receive, send
-                )
+                return await answer(507, W.gate.disk_is_full)(scope, receive, send)
             return await self.upload(scope, receive, send, visitor)
         elif scope["method"] == "POST" and path.startswith(API):
             body = await read(receive)
@@ -127,7 +126,7 @@ class Gate:
             receive = again(body, receive)
         elif path == f"{API}/queue/data" or path.startswith(f"{API}/call/") and scope["method"] == "GET":
             if not self.expected(scope):
-                return await answer(404, "nothing was asked, or the answer was given")(scope, receive, send)
+                return await answer(404, W.gate.nothing_was_asked)(scope, receive, send)
         elif scope["method"] == "POST" and path.startswith("/login"):
             return await self.login(scope, receive, send)
         await self.app(scope, receive, send)
@@ -158,7 +157,7 @@ class Gate:
 
         async with self.patience.turn(host) as first:
             if not first:
-                return await answer(429, "too many tries; wait a minute")(scope, receive, send)
+                return await answer(429, W.gate.too_many_tries)(scope, receive, send)
             body = await read(receive)
             if body is None:
                 return await answer(413, UNFIT)(scope, receive, send)
@@ -171,16 +170,16 @@ class Gate:
         if auth is not None:
             async with self.patience.turn(host) as first:
                 if not first:
-                    return await answer(429, "too many tries; wait a minute")(scope, receive, send)
+                    return await answer(429, W.gate.too_many_tries)(scope, receive, send)
                 given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
                 right = mcp.signed_in(given, auth)
                 self.patience.note(host, right, time.monotonic())
             if not right:
-                refusal = answer(401, "give user and password")
+                refusal = answer(401, W.gate.give_user_and_password)
                 refusal.headers["WWW-Authenticate"] = 'Basic realm="Translate"'
                 return await refusal(scope, receive, send)
         if used(self.page.owners.folder) > FULL:
-            return await answer(507, "the disk for pictures is full; try again later")(scope, receive, send)
+            return await answer(507, W.gate.disk_is_full)(scope, receive, send)
         body = await read(receive, mcp.LARGEST) if scope["method"] == "POST" else b""
         await self.tools(scope, receive, send, body)
 
@@ -258,7 +257,7 @@ class Gate:
                 raise
             fallen = True
         if fallen:
-            await answer(400, "the upload could not be read; try again")(scope, receive, send)
+            await answer(400, W.gate.upload_unreadable)(scope, receive, send)
 
 
 def answer(status: int, sentence: str) -> JSONResponse:

@@ -16,6 +16,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from translate import machine
 from translate.config import UserError
+from translate.ui.words import W
 
 SHORT = 4.0  # seconds: what is expected to take longer is a long job
 SLICE = 1.0  # seconds that a long job gets, at the least, for every four of short ones
@@ -68,7 +69,7 @@ class Job:
 
     def check(self) -> None:
         if self.stopped:
-            raise Stopped("Cancelled.")
+            raise Stopped(W.lanes.cancelled)
 
 
 class Lanes:
@@ -173,14 +174,14 @@ class Lanes:
         with self.change:
             own = sum(1 for other in [*self.waiting, *self.under_way] if other.session == job.session)
             if own >= MOST_EACH:
-                raise UserError(f"{own} of your jobs are not finished yet; wait for them, or cancel them")
+                raise UserError(W.lanes.too_many_of_yours.format(count=own))
             if len(self.waiting) >= MOST_WAITING:
-                raise UserError("too many people use this page just now; try again in a minute")
+                raise UserError(W.lanes.too_many_people)
             self.waiting.append(job)
             try:
                 while not self._may_begin(job):
                     ahead = [other for other in self.waiting if other.long == job.long].index(job)
-                    job.tell(0.0, f"Waiting; {ahead + 1} before you")
+                    job.tell(0.0, W.lanes.waiting_behind.format(number=ahead + 1))
                     self.change.wait(EVERY)
                     job.check()
                 self.under_way.append(job)
@@ -203,7 +204,7 @@ class Lanes:
         self.asking.append(job)
         try:
             while self.computing is not None or self._next() is not job:
-                job.tell(job.share, "Waiting for a shorter one" if job.is_long else "Waiting")
+                job.tell(job.share, W.lanes.waiting_for_a_shorter_one if job.is_long else W.lanes.waiting)
                 self.change.wait(EVERY)
                 job.check()
             if job.is_long:
@@ -234,7 +235,7 @@ everybody: weakref.WeakSet[Lanes] = weakref.WeakSet()
 
 
 def left(seconds: float) -> str:
-    return f"about {seconds:.0f} s left" if seconds >= 1.5 else "nearly done"
+    return W.lanes.seconds_left.format(seconds=seconds) if seconds >= 1.5 else W.lanes.nearly_done
 
 
 def breath(module, inputs) -> None:

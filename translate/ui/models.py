@@ -15,6 +15,7 @@ from translate.ui.pictures import thumbnail
 from translate.ui.shelf import Shelf
 from translate.ui.shelf import title as named
 from translate.ui.translate import about, card_text
+from translate.ui.words import W
 
 POINTS = 300  # of a curve; more are averaged
 ALIVE = 300  # seconds after its last line that a run counts as in progress
@@ -80,28 +81,38 @@ class Log:
     def status(self, steps: int | None, now: float) -> str:
         """One line of Markdown: where the training is, how fast, how long still."""
         if not self.lines:
-            return "Shipped; its training log is not here."
+            return W.models.shipped
         last = self.lines[-1]
-        of = f"update {last['step']:,}" + (f" of {steps:,}" if steps else "")
+        of = W.models.update_number.format(step=last["step"]) + (
+            W.models.of_updates.format(steps=steps) if steps else ""
+        )
         if steps and last["step"] >= steps:
-            return f"Finished: {of}, {last['images']:,} images."
+            return W.models.finished.format(update=of, images=last["images"])
         if now - self.changed > ALIVE:
-            return f"Stopped at {of}; the same command continues it."
+            return W.models.stopped.format(update=of)
         recent = self.lines[-RECENT:]
         seconds, updates = last["time"] - recent[0]["time"], last["step"] - recent[0]["step"]
         if seconds <= 0 or updates <= 0:
-            return f"**In training**: {of}."
+            return W.models.in_training.format(update=of)
         speed = (last["images"] - recent[0]["images"]) / seconds
-        left = f", about {duration((steps - last['step']) * seconds / updates)} left" if steps else ""
-        return f"**In training**: {of}, {speed:.3g} images/s{left}."
+        left = (
+            W.models.and_time_left.format(time=duration((steps - last["step"]) * seconds / updates))
+            if steps
+            else ""
+        )
+        return W.models.in_training_at_speed.format(update=of, speed=speed, time_left=left)
 
 
 def duration(seconds: float) -> str:
     """`40 s`, `12 min`, `3 h 05 min`."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return W.models.seconds.format(seconds=seconds)
     hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+    return (
+        W.models.hours_and_minutes.format(hours=hours, minutes=minutes)
+        if hours
+        else W.models.minutes.format(minutes=minutes)
+    )
 
 
 def planned(entry: Entry) -> int | None:
@@ -141,7 +152,7 @@ def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
                 x="step",
                 y="value",
                 color="loss",
-                title="Losses",
+                title=W.common.losses,
                 elem_id="models-plot",
                 visible=False,
                 height=320,
@@ -154,9 +165,9 @@ def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
         entries = shelf.everything()
         runs = sum(1 for entry in entries if (entry.folder / "logs.jsonl").exists())
         line = (
-            f"{len(entries)} folders, {runs} of them runs of this machine."
+            W.models.folders_found.format(count=len(entries), runs=runs)
             if entries
-            else ("There is no model yet. Train one, for example with `python train.py --task cyclegan`.")
+            else (W.common.no_model_yet)
         )
         first = entries[0].name if entries else None
         return [labelled(entry) for entry in entries], line, name or first
@@ -175,8 +186,8 @@ def tab(shelf: Shelf, opened: gr.Tab, others: list[gr.Tab]) -> None:
         if before == (now := state_of(entry)):
             return [gr.skip(), gr.skip(), line, gr.skip(), gr.skip(), gr.skip()]
         wrong = trouble(entry.folder) if not log.lines or entry.facts else ""
-        facts = about(entry) if entry.facts and shelf.takes(entry) else "No model saved yet."
-        facts = f"This folder cannot be used: {wrong}." if wrong else facts
+        facts = about(entry) if entry.facts and shelf.takes(entry) else W.models.no_model_saved_yet
+        facts = W.models.this_folder_cannot_be_used.format(reason=wrong) if wrong else facts
         drawn = (
             gr.update(value=log.curves(), visible=True) if len(log.lines) > 1 else gr.update(visible=False)
         )

@@ -20,6 +20,7 @@ from datasets.base import DataError
 from translate.config import UserError
 from translate.inference.pipeline import Pipeline
 from translate.ui.lanes import Lanes, Report
+from translate.ui.words import W
 
 MOST = 4000  # training pictures looked through, evenly from all over the data
 SIDE = 16  # pixels, side of what is compared
@@ -37,11 +38,14 @@ class Found:
     @property
     def note(self) -> str:
         near = self.distances[0]
-        verdict = "nearly a copy" if near < 0.3 else "rather like it" if near < 0.7 else "no copy"
-        return (
-            f"The nearest training picture ({self.files[0]}) is {near:.2f} times as far as training pictures "
-            f"are from their own nearest: {verdict}."
+        verdict = (
+            W.nearest.nearly_a_copy
+            if near < 0.3
+            else W.nearest.rather_like_it
+            if near < 0.7
+            else W.nearest.no_copy
         )
+        return W.nearest.verdict.format(file=self.files[0], distance=near, verdict=verdict)
 
 
 def small(pictures: Tensor) -> Tensor:
@@ -66,7 +70,7 @@ class Nearest:
         try:
             self.data = datasets.load(task.data, task.config.data, size=task.config.size, **options)
         except (DataError, UserError, OSError) as error:
-            raise UserError(f"The training pictures of {pipeline.name} are not here ({error}).") from None
+            raise UserError(W.nearest.not_here.format(name=pipeline.name, error=error)) from None
         count = min(MOST, len(self.data))
         self.numbers = [i * len(self.data) // count for i in range(count)]
         about = [
@@ -114,11 +118,14 @@ class Nearest:
         """Until it is ready. Raises UserError, and Stopped where the session asks for it."""
         with self.lanes.beside(session, report) as job:
             while self.thread.is_alive():
-                job.tell(self.done / len(self.numbers), f"{self.done} of {len(self.numbers)}")
+                job.tell(
+                    self.done / len(self.numbers),
+                    W.nearest.progress.format(done=self.done, of=len(self.numbers)),
+                )
                 job.check()
                 self.thread.join(0.1)
         if self.failure:
-            raise UserError(f"the training pictures could not be read: {self.failure}")
+            raise UserError(W.nearest.unreadable.format(error=self.failure))
 
     def picture(self, number: int) -> Tensor:
         return self.data.sample(number, torch.Generator().manual_seed(0))["image"]

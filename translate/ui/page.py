@@ -36,6 +36,7 @@ from translate.ui.result import STATIC, Studio
 from translate.ui.shelf import MAX_PIXELS, Shelf
 from translate.ui.trainer import Trainer
 from translate.ui.values import SHOWN, Page
+from translate.ui.words import W, script
 
 UPLOAD_LIMIT = "64mb"
 WAITING = 1000  # events in the queue, of which most are answered at once; `lanes` limits jobs
@@ -112,19 +113,19 @@ footer { display: none !important; }
 ALIVE = """<script>
 (() => {
   let first = null, lost = 0;
-  function say(words, again) {
+  function say(sentence, again) {
     let bar = document.getElementById("alive");
-    if (!words) { bar?.remove(); return; }
+    if (!sentence) { bar?.remove(); return; }
     if (!bar) {
       bar = document.createElement("div");
       bar.id = "alive";
       bar.setAttribute("role", "alert");
       document.body.prepend(bar);
     }
-    bar.textContent = words + " ";
+    bar.textContent = sentence + " ";
     if (again) {
       const button = document.createElement("button");
-      button.textContent = "Reload";
+      button.textContent = words.alive.reload;
       button.onclick = () => location.reload();
       bar.append(button);
     }
@@ -136,8 +137,8 @@ ALIVE = """<script>
       const id = (await answer.json()).app_id;
       first ??= id;
       lost = 0;
-      say(id == first ? "" : "The server was started anew; this page belongs to the old one.", true);
-    } catch { if (++lost > 1) say("The server does not answer; trying again."); }
+      say(id == first ? "" : words.alive.started_anew, true);
+    } catch { if (++lost > 1) say(words.alive.no_answer); }
     setTimeout(look, lost ? 2000 : document.hidden ? 30000 : 6000);
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden && lost) look(); });
@@ -202,37 +203,35 @@ class Guarded(App):
 def build(shelf: Shelf, trainer: Trainer | None = None) -> Page:
     """The page, not yet served. trainer: who trains; None for a page that only uses models."""
     # Uploads and results older than a day are deleted, looked for every hour.
-    with Page(title="Translate", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
-        gr.Markdown(
-            "# Translate\nPictures from pictures and from words, with models trained here.", elem_id="head"
-        )
+    with Page(title=W.page.translate, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        gr.Markdown(W.page.heading, elem_id="head")
         studio = Studio(shelf, page)
         with gr.Tabs(elem_id="tabs") as studio.tabs:
-            with gr.Tab("Start", id="start") as first:
+            with gr.Tab(W.page.start, id="start") as first:
                 start = [wall.section(f"wall-{name}") for name in WALLS]
-            with gr.Tab("Translate", id="translate") as second:
+            with gr.Tab(W.page.translate, id="translate") as second:
                 translate.tab(studio, second, start[0])
-            with gr.Tab("From words", id="caption") as third:
+            with gr.Tab(W.page.from_words, id="caption") as third:
                 caption.tab(studio, third, start[1])
-            with gr.Tab("Enlarge", id="enhance") as fourth:
+            with gr.Tab(W.page.enlarge, id="enhance") as fourth:
                 enhance.tab(studio, fourth, start[2])
-            with gr.Tab("Erase", id="erase") as fifth:
+            with gr.Tab(W.page.erase, id="erase") as fifth:
                 erase.tab(studio, fifth, start[3])
-            with gr.Tab("From noise", id="samples") as sixth:
+            with gr.Tab(W.page.from_noise, id="samples") as sixth:
                 samples.tab(studio, sixth, start[4])
-            with gr.Tab("Several pictures", id="several") as seventh:
+            with gr.Tab(W.page.several_pictures, id="several") as seventh:
                 several.tab(shelf, page)
-            with gr.Tab("Explore", id="explore") as explored:
+            with gr.Tab(W.page.explore, id="explore") as explored:
                 explore.tab(studio, explored)
-            with gr.Tab("Compare", id="compare") as compared:
+            with gr.Tab(W.page.compare, id="compare") as compared:
                 compare.tab(studio, compared)
-            with gr.Tab("Playground", id="playground") as played:
+            with gr.Tab(W.page.playground, id="playground") as played:
                 playground.tab(studio, played)
             rest = [first, second, third, fourth, fifth, sixth, seventh, explored, compared, played]
             if trainer:
-                with gr.Tab("Train", id="train") as teach:
+                with gr.Tab(W.page.train, id="train") as teach:
                     pass
-            with gr.Tab("Models", id="models") as eighth:
+            with gr.Tab(W.page.models, id="models") as eighth:
                 models.tab(shelf, eighth, [*rest, *([teach] if trainer else [])])
             if trainer:
                 with teach:
@@ -241,11 +240,11 @@ def build(shelf: Shelf, trainer: Trainer | None = None) -> Page:
 
         def walls():
             return (
-                wall.filled("Pictures into pictures", shelf.translators()),
-                wall.filled("Words into pictures", shelf.drawers()),
-                wall.filled("Small into large", shelf.enlargers()),
-                wall.filled("Something gone", shelf.fillers()),
-                wall.filled("Pictures out of nothing but chance", shelf.samplers()),
+                wall.filled(W.page.pictures_into_pictures, shelf.translators()),
+                wall.filled(W.page.words_into_pictures, shelf.drawers()),
+                wall.filled(W.page.small_into_large, shelf.enlargers()),
+                wall.filled(W.page.something_gone, shelf.fillers()),
+                wall.filled(W.page.out_of_chance, shelf.samplers()),
             )
 
         on(page.load, walls, None, start)
@@ -294,7 +293,7 @@ def serve(
                 footer_links=[],
                 theme=theme(),
                 css=CSS + static("*.css"),
-                head=ALIVE + f"<script>{static('*.js')}</script>",
+                head=f"<script>{script()}\n{static('*.js')}</script>" + ALIVE,
                 ssr_mode=False,
                 quiet=True,
                 prevent_thread_lock=True,

@@ -18,6 +18,7 @@ from translate.ui.lanes import Report, Stopped
 from translate.ui.pictures import folder, thumbnail
 from translate.ui.shelf import Shelf, title
 from translate.ui.values import SHOWN
+from translate.ui.words import W
 
 # Every handler goes through the queue: what answers at once in one lane, what computes in another. The second
 # is wide because jobs wait in `lanes`, which knows how long they are.
@@ -37,7 +38,9 @@ def line(name: str) -> gr.HTML:
 
 def folders(field: str, most: int) -> gr.HTML:
     """A button below a file field of the class "folders": a whole folder instead of single files."""
-    button = f'<button type="button" data-folder="{field}" data-most="{most}">Choose a folder</button>'
+    button = (
+        f'<button type="button" data-folder="{field}" data-most="{most}">{W.parts.choose_a_folder}</button>'
+    )
     return gr.HTML(f'{button} <span role="status"></span>', elem_classes="folder", padding=False)
 
 
@@ -135,7 +138,7 @@ class Chooser:
     """Models as cards with a picture, a title and a sentence. `self.model` holds the chosen one's name."""
 
     def __init__(
-        self, shelf: Shelf, offered: Callable[[], list[Entry]], elem_id: str, heading: str = "Model"
+        self, shelf: Shelf, offered: Callable[[], list[Entry]], elem_id: str, heading: str = W.common.model
     ):
         """offered: the models, asked anew whenever the page is opened or the tab is looked at."""
         self.shelf, self.offered = shelf, offered
@@ -175,7 +178,7 @@ def card(shelf: Shelf, entry: Entry) -> dict:
     made = next((one.file(folder() / SHOWN, "after") for one in wall.cards([entry])), None)
     picture = made if made and made.exists() else entry.examples[0] if entry.examples else entry.preview
     shown = f"gradio_api/file={quote(thumbnail(picture, 192, SHOWN))}" if picture else ""
-    own = " (your run)" * shelf.is_own(entry)
+    own = W.parts.your_run * shelf.is_own(entry)
     return dict(name=entry.name, title=title(entry) + own, words=entry.description[:160], thumbnail=shown)
 
 
@@ -184,7 +187,7 @@ def portrait(entry: Entry | None) -> str:
     if entry is None or entry.preview is None:
         return ""
     words, shown = (
-        html.escape(f"What {title(entry)} makes", quote=True),
+        html.escape(W.parts.what_it_makes.format(model=title(entry)), quote=True),
         thumbnail(entry.preview, 1200, SHOWN),
     )
     return f'<img class="portrait" src="gradio_api/file={quote(shown)}" alt="{words}">'
@@ -198,6 +201,6 @@ class Runner:
         prefix = f"{name}-" if name else ""
         with gr.Row(elem_classes="runner"):
             self.go = gr.Button(label, variant="primary", elem_id=f"{prefix}go", scale=3)
-            self.cancel = gr.Button("Cancel", elem_id=f"{prefix}cancel", scale=1, min_width=80)
+            self.cancel = gr.Button(W.common.cancel, elem_id=f"{prefix}cancel", scale=1, min_width=80)
         self.message = line(f"{prefix}message")
         on(self.cancel.click, stopper(shelf), None, None)

@@ -13,12 +13,14 @@ from translate.ui.games import DATA, GAMES, PENALTIES, PRESETS, RATES, VIEWS, Ru
 from translate.ui.lanes import Stopped
 from translate.ui.parts import QUICK, line, on, problem, remark
 from translate.ui.result import Studio
+from translate.ui.words import W
 
 SLICE = 0.04  # seconds of training between two pictures
 PLAYED = 180.0  # seconds until a game pauses by itself
 PLAYERS = 8  # games that may train at once; they take turns with everybody's jobs
 KEPT = 64  # games in memory, the newest
-PACES = {"fast": 10**6, "one turn of G a picture": 1}
+FAST = W.playground.fast
+PACES = {FAST: 10**6, W.playground.one_turn_a_picture: 1}
 STILL = 0.12  # seconds a picture stays at the slow pace
 BOARD = """
 const board = window.playground(element);
@@ -56,50 +58,59 @@ def tab(studio: Studio, here: gr.Tab) -> None:
     shelf, tables = studio.shelf, Tables()
     first, (start, explanation) = next(iter(PRESETS)), next(iter(PRESETS.values()))
     gr.Markdown(
-        "G makes points, D tells them from the data, both learn: the very code of `--task gan`, live. "
-        "Pick what to see, press Play, then change anything while it runs.",
+        W.playground.heading,
         elem_id="playground-head",
     )
     with gr.Row(equal_height=False, elem_id="playground-row"):
         with gr.Column(min_width=320):
-            preset = gr.Radio(list(PRESETS), value=first, label="What to see", elem_id="playground-preset")
+            preset = gr.Radio(
+                list(PRESETS), value=first, label=W.playground.what_to_see, elem_id="playground-preset"
+            )
             why = gr.Markdown(explanation, elem_id="playground-why")
             with gr.Row():
-                play = gr.Button("Play", variant="primary", elem_id="playground-play", min_width=80)
-                pause = gr.Button("Pause", elem_id="playground-pause", min_width=80)
-                step = gr.Button("Step", elem_id="playground-step", min_width=80)
-                reset = gr.Button("Reset", elem_id="playground-reset", min_width=80)
-            pace = gr.Radio(list(PACES), value="fast", label="Pace", elem_id="playground-pace")
-            view = gr.Radio(list(VIEWS), value=VIEWS[0], label="Surface", elem_id="playground-view")
-            data = gr.Dropdown(list(DATA), value=start.data, label="Data", elem_id="playground-data")
-            game = gr.Dropdown(list(GAMES), value=start.game, label="Game", elem_id="playground-game")
+                play = gr.Button(
+                    W.playground.play, variant="primary", elem_id="playground-play", min_width=80
+                )
+                pause = gr.Button(W.common.pause, elem_id="playground-pause", min_width=80)
+                step = gr.Button(W.playground.step, elem_id="playground-step", min_width=80)
+                reset = gr.Button(W.playground.reset, elem_id="playground-reset", min_width=80)
+            pace = gr.Radio(list(PACES), value=FAST, label=W.playground.pace, elem_id="playground-pace")
+            view = gr.Radio(
+                list(VIEWS), value=VIEWS[0], label=W.playground.surface, elem_id="playground-view"
+            )
+            data = gr.Dropdown(
+                list(DATA), value=start.data, label=W.playground.data, elem_id="playground-data"
+            )
+            game = gr.Dropdown(
+                list(GAMES), value=start.game, label=W.playground.game, elem_id="playground-game"
+            )
             with gr.Row():
                 penalty = gr.Dropdown(
-                    list(PENALTIES), value=start.penalty, label="Penalty on D", elem_id="playground-penalty",
-                    min_width=130,
+                    list(PENALTIES), value=start.penalty, label=W.playground.penalty_on_d,
+                    elem_id="playground-penalty", min_width=130,
                 )  # fmt: skip
                 strength = gr.Number(
-                    start.strength, label="Its weight", elem_id="playground-strength", min_width=90
+                    start.strength, label=W.playground.its_weight, elem_id="playground-strength", min_width=90
                 )
-            k = gr.Slider(1, 20, start.k, step=1, label="Updates of D for each of G", elem_id="playground-k")
+            k = gr.Slider(1, 20, start.k, step=1, label=W.playground.updates_of_d, elem_id="playground-k")
             unroll = gr.Slider(
                 0,
                 10,
                 start.unroll,
                 step=1,
-                label="Updates of D that G looks ahead",
+                label=W.playground.updates_ahead,
                 elem_id="playground-unroll",
             )
             with gr.Row():
                 rate_g, rate_d = (
                     gr.Dropdown(
-                        RATES, value=rate, label=f"Step size of {name}", elem_id=f"playground-rate-{name}",
-                        min_width=120,
+                        RATES, value=rate, label=W.playground.step_size_of.format(name=name),
+                        elem_id=f"playground-rate-{name}", min_width=120,
                     )
                     for name, rate in (("G", start.rate_g), ("D", start.rate_d))
                 )  # fmt: skip
             momentum = gr.Slider(
-                0, 0.9, start.momentum, step=0.1, label="Momentum", elem_id="playground-momentum"
+                0, 0.9, start.momentum, step=0.1, label=W.playground.momentum, elem_id="playground-momentum"
             )
         with gr.Column(min_width=320):
             board = gr.HTML("", elem_id="playground", html_template="<div></div>", js_on_load=BOARD)
@@ -133,7 +144,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
                 if table.most == 1:
                     time.sleep(STILL)
             if table.playing:
-                yield {message: remark("Paused after three minutes; press Play to go on.")}
+                yield {message: remark(W.playground.paused_by_itself)}
         except Stopped:
             pass
         except UserError as error:

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from translate.config import UserError
 from translate.inference.catalog import Entry
 from translate.ui.pictures import lay
+from translate.ui.words import W
 
 MOST = 2000  # rectangles in a plan
 EDGE = 1000  # the board is EDGE x EDGE units, whatever its size on the screen
@@ -19,12 +20,12 @@ SEEN = (
 
 BOARD = f"""
 <div class="labels"></div>
-<canvas width="{EDGE}" height="{EDGE}" aria-label="drawing board"></canvas>
+<canvas width="{EDGE}" height="{EDGE}" aria-label="{W.rectangles.canvas}"></canvas>
 <div class="actions">
-  <button type="button" data-do="undo">Undo</button>
-  <button type="button" data-do="empty">Empty</button>
-  <button type="button" data-do="start">Start again</button>
-  <span>Choose a label, drag a rectangle; later ones lie on top.</span>
+  <button type="button" data-do="undo">{W.drawing.undo}</button>
+  <button type="button" data-do="empty">{W.drawing.empty}</button>
+  <button type="button" data-do="start">{W.rectangles.start_again}</button>
+  <span>{W.rectangles.choose_a_label}</span>
 </div>
 """
 LOOK = """
@@ -142,10 +143,10 @@ def drawn(entry: Entry, plan: str | None, side: int | None = None) -> Image.Imag
         shapes = json.loads(plan or "")["shapes"]
         shapes = [[min(max(int(value), -EDGE), 2 * EDGE) for value in shape] for shape in shapes[: MOST + 1]]
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        raise UserError("the drawing could not be read; press Start again") from None
+        raise UserError(W.rectangles.unreadable) from None
     colours, side = [colour for _, colour in palette(entry)], side or entry.size or 256
     if not colours or len(shapes) > MOST or any(len(s) != 5 or not 0 <= s[0] < len(colours) for s in shapes):
-        raise UserError(f"a drawing has up to {MOST} rectangles of the model's labels; press Start again")
+        raise UserError(W.rectangles.too_many.format(most=MOST))
     image = Image.new("RGB", (side, side), colours[0])
     pen = ImageDraw.Draw(image)
     for label, x0, y0, x1, y1 in shapes:

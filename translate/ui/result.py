@@ -20,6 +20,7 @@ from translate.ui.parts import Chooser, line, on, reporter
 from translate.ui.shelf import Shelf
 from translate.ui.values import VISITOR, Page
 from translate.ui.visit import Stored, Visits
+from translate.ui.words import W
 
 STATIC = Path(__file__).parent / "static"
 SHOW = """
@@ -140,7 +141,7 @@ class Studio:
 class Result:
     """A tab's result; see the module."""
 
-    def __init__(self, studio: Studio, tab: str, hint: str = "The result appears here.", name: str = ""):
+    def __init__(self, studio: Studio, tab: str, hint: str = W.result.hint, name: str = ""):
         """name: of the elements, where a tab has several results; default the tab's id."""
         self.studio, self.tab, self.name = studio, tab, name or tab
         self.viewer = gr.HTML(
@@ -156,7 +157,7 @@ class Result:
         inputs: Sequence,
         line: gr.HTML,
         more: Sequence = (),
-        what: str = "Translating",
+        what: str = W.common.translating,
         failed: Callable[[UserError], dict] | None = None,
         live: bool = False,
         **settings,
@@ -203,7 +204,7 @@ class Result:
                 studio.ways.get(word(event, "way")),
             )
             if way is None:
-                raise UserError("this way is not there any more; reload the page")
+                raise UserError(W.result.way_is_gone)
             path = kept.file(int(number(event, "index", 0)))
             return {
                 studio.tabs: gr.Tabs(selected=way.tab),

@@ -13,8 +13,9 @@ from translate.ui.result import Result, Studio
 from translate.ui.shelf import Shelf, title
 from translate.ui.translate import elapsed
 from translate.ui.visit import Made
+from translate.ui.words import W
 
-EVERY = "every class"
+EVERY = W.samples.every_class
 MOST = 64
 PER_PICTURE = 0.05  # seconds, before it was measured
 
@@ -31,16 +32,16 @@ def sample(
     """`count` pictures from noise, of one class or of every in turn. Raises UserError."""
     count, seed = int(count or 0), int(seed or 0)
     if not 1 <= count <= MOST:
-        raise UserError(f"The number of pictures must be 1 to {MOST}.")
+        raise UserError(W.samples.count_out_of_range.format(most=MOST))
     if not 0 <= seed < 2**31:
-        raise UserError("The seed must be 0 to 2,147,483,647.")
+        raise UserError(W.common.seed_out_of_range)
     pipeline, entry = shelf.pipeline(model), shelf.entry(model)
     with shelf.lanes.job(session, model, count, report, guess=PER_PICTURE):
         start = time.perf_counter()
         wanted = label if "label" in pipeline.takes and label not in (None, "", EVERY) else None
         pictures = pipeline.sample(count, seed=seed, label=wanted)
         seconds = time.perf_counter() - start
-    note = f"{count} pictures in {elapsed(seconds)}, seed {seed}"
+    note = W.common.pictures_made_in.format(count=count, time=elapsed(seconds), seed=seed)
     return Made(tuple(pictures), note, f"{model}-seed-{seed}", title(entry))
 
 
@@ -55,13 +56,15 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     chooser = studio.choosers["samples"] = Chooser(shelf, shelf.samplers, "samples-model")
     with gr.Row(elem_classes="result-first", equal_height=False):
         with gr.Column(min_width=320):
-            count = gr.Slider(1, MOST, 16, step=1, label="Pictures", elem_id="samples-count")
-            seed = gr.Number(0, label="Seed", precision=0, elem_id="samples-seed", min_width=100)
-            label = gr.Dropdown([EVERY], value=EVERY, label="Class", elem_id="samples-label", visible=False)
-            runner = Runner(shelf, "samples", "Make pictures")
-            another = gr.Button("Other pictures", elem_id="samples-next")
+            count = gr.Slider(1, MOST, 16, step=1, label=W.common.pictures, elem_id="samples-count")
+            seed = gr.Number(0, label=W.common.seed, precision=0, elem_id="samples-seed", min_width=100)
+            label = gr.Dropdown(
+                [EVERY], value=EVERY, label=W.common.class_asked_for, elem_id="samples-label", visible=False
+            )
+            runner = Runner(shelf, "samples", W.samples.make_pictures)
+            another = gr.Button(W.samples.other_pictures, elem_id="samples-next")
         with gr.Column(min_width=320):
-            result = Result(studio, "samples", "Choose a model and make pictures: they appear here.")
+            result = Result(studio, "samples", W.samples.hint)
 
     def show(name: str | None):
         entry = chooser.entry(name)
@@ -72,7 +75,9 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         return sample(shelf, *values, session=session, report=report)
 
     def drawing(events):
-        return result.of(events, make, [chooser.model, count, seed, label], runner.message, what="Drawing")
+        return result.of(
+            events, make, [chooser.model, count, seed, label], runner.message, what=W.common.drawing
+        )
 
     def enter(event: gr.EventData):
         card = wall.asked(event, shelf)

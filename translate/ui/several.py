@@ -25,6 +25,7 @@ from translate.ui.parts import folders, line, on, reporter, stopper
 from translate.ui.pictures import folder, lay, opened, pixels, small
 from translate.ui.shelf import Shelf, title
 from translate.ui.translate import directions, elapsed
+from translate.ui.words import W
 
 MOST = 100  # files at a time
 
@@ -52,9 +53,9 @@ def translate_all(
     Raises UserError where nothing was given or nothing could be translated.
     """
     if not sources:
-        raise UserError("Give pictures first: drop several files here.")
+        raise UserError(W.several.give_pictures)
     if len(sources) > MOST:
-        raise UserError(f"{len(sources)} files are too many at a time; the most is {MOST}.")
+        raise UserError(W.several.too_many.format(count=len(sources), most=MOST))
     pipeline = shelf.pipeline(model)
     if direction not in pipeline.task.directions:
         direction = pipeline.task.directions[0]
@@ -66,9 +67,18 @@ def translate_all(
 
         def tell(share: float | None, words: str) -> None:
             done, spent = (number + (share or 0)) / whole, time.perf_counter() - start
-            left = f"about {duration(spent * (1 - done) / done)} left" if done and spent > 3 else ""
+            left = (
+                W.several.time_left.format(time=duration(spent * (1 - done) / done))
+                if done and spent > 3
+                else ""
+            )
             if report:
-                report(done, ", ".join(filter(None, [f"picture {number + 1} of {whole}", words, left])))
+                report(
+                    done,
+                    ", ".join(
+                        filter(None, [W.several.picture.format(number=number + 1, of=whole), words, left])
+                    ),
+                )
 
         return tell
 
@@ -86,13 +96,15 @@ def translate_all(
                 archive.writestr(name, data)
                 shown.append((small_one, name))
             except Stopped:
-                stopped = " Cancelled; what was done is here."
+                stopped = W.several.cancelled
                 break
             except UserError as error:
                 failed.append(str(error).replace(f"{source.parent}/", ""))
     if not shown and failed:
         raise UserError("; ".join(failed))
-    note = f"{len(shown)} of {whole} pictures in {elapsed(time.perf_counter() - start)}.{stopped}"
+    note = W.several.done_in.format(
+        count=len(shown), of=whole, time=elapsed(time.perf_counter() - start), stopped=stopped
+    )
     note += "".join(f"\n- {sentence}" for sentence in failed)
     ready = lay(f"{model}.zip", file.getvalue()) if shown else None
     return Batch(tuple(shown), note, ready)
@@ -110,7 +122,7 @@ def listed(sources: list[str], place: Path, failed: list[str]) -> list[Path]:
         except UserError as error:
             failed.append(str(error))
     if len(found) > MOST:
-        raise UserError(f"{len(found)} files are too many at a time; the most is {MOST}.")
+        raise UserError(W.several.too_many.format(count=len(found), most=MOST))
     return found
 
 
@@ -149,7 +161,7 @@ class Work:
             return result
 
         def tell(done: int, of: int) -> None:
-            self.tell(done / of, f"frame {done} of {of}")
+            self.tell(done / of, W.several.frame.format(done=done, of=of))
 
         data, suffix = clip.translated(self.pipeline.task, one, tell)
         return data, shown[0], suffix
@@ -170,27 +182,31 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
     """Build the tab inside `page`."""
     with gr.Row(equal_height=False):
         with gr.Column(min_width=320):
-            model = gr.Dropdown(label="Model", elem_id="several-model", interactive=True, filterable=True)
-            direction = gr.Radio(label="Direction", elem_id="several-direction", visible=False)
+            model = gr.Dropdown(
+                label=W.common.model, elem_id="several-model", interactive=True, filterable=True
+            )
+            direction = gr.Radio(label=W.common.direction, elem_id="several-direction", visible=False)
             files = gr.Files(
-                label="Pictures, folders, zips, GIFs or short videos", elem_id="several-files",
+                label=W.several.what_to_give, elem_id="several-files",
                 elem_classes="folders", height=240,
             )  # fmt: skip
             folders("several-files", MOST)
             with gr.Row():
-                go = gr.Button("Translate all", variant="primary", elem_id="several-go")
-                stop = gr.Button("Cancel", elem_id="several-stop")
+                go = gr.Button(W.several.translate_all, variant="primary", elem_id="several-go")
+                stop = gr.Button(W.common.cancel, elem_id="several-stop")
             message = line("several-message")
         with gr.Column(min_width=320):
             gallery = gr.Gallery(
-                label="Results",
+                label=W.several.results,
                 elem_id="several-gallery",
                 height="auto",
                 object_fit="contain",
                 interactive=False,
             )
             note = gr.Markdown(elem_id="several-note")
-            download = gr.DownloadButton("Download zip", elem_id="several-download", interactive=False)
+            download = gr.DownloadButton(
+                W.several.download_zip, elem_id="several-download", interactive=False
+            )
 
     def translators() -> dict[str, Entry]:
         return {entry.name: entry for entry in [*shelf.translators(), *shelf.enlargers()]}
@@ -206,8 +222,8 @@ def tab(shelf: Shelf, page: gr.Blocks) -> None:
         return gr.update(choices=ways, value=ways[0][1] if ways else None, visible=len(ways) > 1)
 
     def run(name, paths, way, request: gr.Request, progress=gr.Progress()):  # noqa: B008  Gradio reads it
-        progress(0, desc="Translating")
-        session, report = request.session_hash or "", reporter(progress, "Translating")
+        progress(0, desc=W.common.translating)
+        session, report = request.session_hash or "", reporter(progress, W.common.translating)
         made = translate_all(shelf, name, paths, way, session, report)
         return list(made.pictures), made.note, gr.update(value=made.archive, interactive=bool(made.archive))
 

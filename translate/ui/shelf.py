@@ -11,6 +11,7 @@ from translate.inference.catalog import HERE, Entry, entries, roots
 from translate.inference.pipeline import Pipeline
 from translate.task import find
 from translate.ui.lanes import Lanes
+from translate.ui.words import W
 
 LOADED = 12  # pipelines kept in memory, 20 to 60 MB each; loading one takes a second
 FILLING = [{"image", "mask"}, {"image", "mask", "noise"}]
@@ -102,7 +103,7 @@ class Shelf:
         for entry in self.entries():
             if entry.name == name:
                 return entry
-        raise UserError(f"there is no model {name!r} any more; press ↻ and choose again")
+        raise UserError(W.shelf.model_is_gone.format(name=name))
 
     @staticmethod
     def takes(entry: Entry) -> tuple[str, ...]:
@@ -116,7 +117,7 @@ class Shelf:
         """How it runs here, in a sentence, where it has been used; see `translate.probe`."""
         with self.lock:
             found = [pipeline for (folder, _), pipeline in self.loaded.items() if folder == entry.folder]
-        return f" Runs here in {found[-1].choice}." if found else ""
+        return W.shelf.runs_in.format(way=found[-1].choice) if found else ""
 
     def pipeline(self, name: str) -> Pipeline:
         """The loaded model; loads it where it is new or was saved again since. Raises UserError."""

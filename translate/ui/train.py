@@ -14,10 +14,11 @@ from translate.ui.parts import Hint, asleep, folders, line, on, reporter
 from translate.ui.pictures import folder as page_folder
 from translate.ui.result import Studio
 from translate.ui.trainer import LESSONS, Lesson, Trainer, Training
+from translate.ui.words import W
 
 TABS = {"cyclegan": "translate", "cut": "translate", "pix2pix": "translate"}  # of what was learned
 TABS |= {"df_gan": "caption", "srgan": "enhance", "dcgan": "samples"}
-LENGTHS = {"A first look": 0.25, "Recommended": 1.0, "Longer": 4.0}  # times the updates
+LENGTHS = {W.train.a_first_look: 0.25, W.train.recommended: 1.0, W.train.longer: 4.0}  # times the updates
 KEPT = 3600  # seconds that pictures wait for Start
 AT_ONCE = 900  # files of a folder; more come in a zip
 FEW_UNREADABLE = 5  # that are named
@@ -29,7 +30,7 @@ def gathered(trainer: Trainer, key: str | None, a: list[str] | None, b: list[str
     sides = [a or [], b or []][: len(lesson.sides)]
     if not all(sides):
         missing = next(label for label, side in zip(lesson.sides, sides, strict=True) if not side)
-        raise Hint(f"Drop files first: {missing}.")
+        raise Hint(W.train.drop_files.format(missing=missing))
     for old in page_folder().glob("lesson-*"):  # looked at and not begun
         if time.time() - old.stat().st_mtime > KEPT:
             shutil.rmtree(old, ignore_errors=True)
@@ -45,52 +46,61 @@ def gathered(trainer: Trainer, key: str | None, a: list[str] | None, b: list[str
 
 def lesson_of(key: str | None) -> Lesson:
     if key not in LESSONS:
-        raise UserError("choose what is to be learned")
+        raise UserError(W.train.choose_what)
     return LESSONS[key]
 
 
 def summary(report) -> str:
     """What was found, in words, as Markdown."""
     kinds = "; ".join(report.kinds.values())
-    lines = [f"**Found:** {html.escape(kinds)}."]
+    lines = [W.train.found.format(kinds=html.escape(kinds))]
     if report.sizes:
         widths, heights = zip(*report.sizes, strict=True)
-        lines.append(f"{spread(widths)} pixels wide, {spread(heights)} high.")
+        lines.append(W.train.sizes.format(widths=spread(widths), heights=spread(heights)))
     if bad := report.unreadable:
         some = [html.escape(f"{Path(file).name}: {why}") for file, why in list(bad.items())[:FEW_UNREADABLE]]
-        lines.append(f"**{len(bad)} cannot be read and are left out:** {'; '.join(some)}.")
+        lines.append(W.train.left_out.format(count=len(bad), files="; ".join(some)))
     if report.count < 50:
-        lines.append("Few pictures: what is learned from them will look much like them.")
+        lines.append(W.train.few_pictures)
     return " ".join(lines)
 
 
 def spread(values) -> str:
     """`128`, or `96 to 640`."""
-    return f"{min(values)} to {max(values)}" if min(values) < max(values) else f"{min(values)}"
+    return (
+        W.train.from_to.format(least=min(values), most=max(values))
+        if min(values) < max(values)
+        else f"{min(values)}"
+    )
 
 
 def forecast(seconds: float, steps: int) -> str:
     """`about 50 min here: 3,000 updates of 1.0 s`."""
-    return f"about {duration(seconds * steps)} here: {steps:,} updates of {seconds:.2g} s"
+    return W.train.forecast.format(time=duration(seconds * steps), steps=steps, seconds=seconds)
 
 
 def shown(trainer: Trainer, training: Training | None) -> dict:
     """What the page shows of the training: words, the newest preview, curves, and which buttons are alive."""
     if training is None:
         return dict(
-            words="Nothing is in training.", preview=None, curves=None, state="none", command="", ready=False
+            words=W.train.nothing_is_in_training,
+            preview=None,
+            curves=None,
+            state="none",
+            command="",
+            ready=False,
         )
     folder = trainer.root / training.name
     log, steps = Log.read(folder), int(training.command[training.command.index("--steps") + 1])
     previews = sorted((folder / "previews").glob("step-*.png"))
-    status = log.status(steps, time.time()) if log.lines else "It is starting."
+    status = log.status(steps, time.time()) if log.lines else W.train.it_is_starting
     ready = (folder / "weights.safetensors").exists()
-    done = f"**Ready to use** after {trainer.updates(training.name):,} updates."
+    done = W.train.ready_to_use.format(updates=trainer.updates(training.name))
     words = {
         "running": status,
-        "paused": f"**Paused.** {status}",
-        "finished": done if ready else "**Stopped** before anything was learned.",
-        "failed": f"**It stopped:** {html.escape(training.words)}",
+        "paused": W.train.paused.format(status=status),
+        "finished": done if ready else W.train.stopped_early,
+        "failed": W.train.it_stopped.format(reason=html.escape(training.words)),
     }[training.state]
     words = f"### {html.escape(training.name)}\n\n{words}{alarmed(folder)}"
     preview, curves = str(previews[-1]) if previews else None, log.curves() if len(log.lines) > 1 else None
@@ -111,51 +121,53 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
         with gr.Column(min_width=320):
             what = gr.Radio(
                 [(lesson.title, key) for key, lesson in LESSONS.items()], value=keys[0],
-                label="What shall be learned?", elem_id="train-what",
+                label=W.train.what_to_learn, elem_id="train-what",
             )  # fmt: skip
             a = gr.Files(
-                label=f"{first.sides[0]} (or a zip)",
+                label=W.train.or_a_zip.format(label=first.sides[0]),
                 elem_id="train-a",
                 elem_classes="folders",
                 height=170,
             )
             folders("train-a", AT_ONCE)
             b = gr.Files(
-                label=f"{first.sides[1]} (or a zip)",
+                label=W.train.or_a_zip.format(label=first.sides[1]),
                 elem_id="train-b",
                 elem_classes="folders",
                 height=170,
             )
             folder_b = folders("train-b", AT_ONCE)
-            look = gr.Button("Look at the pictures", elem_id="train-look")
+            look = gr.Button(W.train.look_at_the_pictures, elem_id="train-look")
             message = line("train-message")
             found = gr.Markdown(elem_id="train-found")
             sheet = gr.Image(
                 show_label=False, elem_id="train-sheet", interactive=False, visible=False,
                 buttons=["fullscreen"], container=False,
             )  # fmt: skip
-            name = gr.Textbox(label="Name", value="my-model", max_length=40, elem_id="train-name")
-            length = gr.Radio(list(LENGTHS), value="Recommended", label="How long?", elem_id="train-length")
+            name = gr.Textbox(label=W.train.name, value="my-model", max_length=40, elem_id="train-name")
+            length = gr.Radio(
+                list(LENGTHS), value=W.train.recommended, label=W.train.how_long, elem_id="train-length"
+            )
             ahead = gr.Markdown(elem_id="train-ahead")
-            start = gr.Button("Start", variant="primary", elem_id="train-start", interactive=False)
+            start = gr.Button(W.train.start, variant="primary", elem_id="train-start", interactive=False)
         with gr.Column(min_width=320):
-            status = gr.Markdown("Nothing is in training.", elem_id="train-status")
+            status = gr.Markdown(W.train.nothing_is_in_training, elem_id="train-status")
             watch_message = line("train-watch-message")
             with gr.Row():
-                pause = gr.Button("Pause", elem_id="train-pause", visible=False)
-                go_on = gr.Button("Go on", elem_id="train-continue", visible=False)
-                stop = gr.Button("Stop and use now", elem_id="train-stop", visible=False)
-                use = gr.Button("Use it", variant="primary", elem_id="train-use", visible=False)
+                pause = gr.Button(W.common.pause, elem_id="train-pause", visible=False)
+                go_on = gr.Button(W.train.go_on, elem_id="train-continue", visible=False)
+                stop = gr.Button(W.train.stop_and_use_now, elem_id="train-stop", visible=False)
+                use = gr.Button(W.train.use_it, variant="primary", elem_id="train-use", visible=False)
             preview = gr.Image(
-                label="What it makes now", elem_id="train-preview", interactive=False, visible=False,
+                label=W.train.what_it_makes_now, elem_id="train-preview", interactive=False, visible=False,
                 buttons=["fullscreen"],
             )  # fmt: skip
             plot = gr.LinePlot(
-                x="step", y="value", color="loss", title="Losses", elem_id="train-plot", visible=False,
+                x="step", y="value", color="loss", title=W.common.losses, elem_id="train-plot", visible=False,
                 height=260,
             )  # fmt: skip
             command = gr.Textbox(
-                label="The same from a terminal", elem_id="train-command", interactive=False, lines=3,
+                label=W.train.terminal, elem_id="train-command", interactive=False, lines=3,
                 buttons=["copy"], visible=False,
             )  # fmt: skip
     data = gr.State()  # lesson, folder with the pictures, how many, seconds an update takes
@@ -164,7 +176,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
 
     def choose(key: str):
         lesson = lesson_of(key)
-        labels = [f"{label} (or a zip)" if least > 1 else label for label, least in
+        labels = [W.train.or_a_zip.format(label=label) if least > 1 else label for label, least in
                   zip(lesson.sides, lesson.least, strict=True)]  # fmt: skip
         two = len(labels) > 1
         return {
@@ -188,7 +200,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
             data: (key, str(folder), report.count, None),
             found: summary(report),
             sheet: gr.update(value=picture, visible=picture is not None),
-            ahead: "Trying a few updates on this machine …",
+            ahead: W.train.trying,
             start: gr.update(interactive=False),
         }
 
@@ -198,8 +210,8 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
         key, folder, count, seconds = held
         lesson = lesson_of(key)
         if seconds is None:
-            progress(0, desc="Timing a few updates")
-            report = reporter(progress, "Timing")
+            progress(0, desc=W.train.timing_updates)
+            report = reporter(progress, W.train.timing)
             with shelf.lanes.beside(request.session_hash or "", report) as job:
                 seconds = trainer.pace(lesson, Path(folder), job)
         words = f"**{forecast(seconds, updates(lesson, count, long)).capitalize()}.**"
@@ -214,7 +226,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
 
     def begun(held, called, long):
         if not held:
-            raise Hint("Look at the pictures first.")
+            raise Hint(W.train.look_first)
         key, folder, count, _ = held
         lesson = lesson_of(key)
         trainer.begin(lesson, (called or "").strip(), Path(folder), updates(lesson, count, long))
@@ -249,7 +261,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
     def used():
         now = trainer.now()
         if now is None:
-            raise Hint("Nothing was trained yet.")
+            raise Hint(W.train.nothing_trained)
         place = TABS[now.command[now.command.index("--task") + 1]]
         there, chooser = {studio.tabs: gr.Tabs(selected=place)}, studio.choosers.get(place)
         return there | ({chooser.model: chooser.chosen(now.name)} if chooser else {})

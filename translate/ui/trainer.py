@@ -21,6 +21,7 @@ import psutil
 
 from translate.config import UserError
 from translate.inference.catalog import HERE
+from translate.ui.words import W
 
 LARGEST = 2 << 30  # bytes of all that a training learns from
 SPARE = 1 << 30  # bytes that stay free on the disk
@@ -64,32 +65,32 @@ class Lesson:
 TRANSLATOR = "--generator resnet6 --channels 32 --upsample resize --ema 0.995 --lr-schedule linear"
 LESSONS = {
     "collections": Lesson(
-        "Two collections: each becomes like the other", "cyclegan", "unpaired",
-        ("Pictures to begin with, such as photographs", "Such as they shall become, like paintings"), (8, 8),
+        W.trainer.collections, "cyclegan", "unpaired",
+        (W.trainer.to_begin_with, W.trainer.to_become), (8, 8),
         f"--size 128 --batch-size 1 --discriminator projected --objective hinge {TRANSLATOR}", (1500, 12_000),
     ),
     "painting": Lesson(
-        "One painting: pictures in its style", "cut", "unpaired",
-        ("Pictures to begin with, such as photographs", "The painting"), (8, 1),
+        W.trainer.painting, "cut", "unpaired",
+        (W.trainer.to_begin_with, W.trainer.the_painting), (8, 1),
         f"--size 128 --resize crop --batch-size 1 {TRANSLATOR}", (2000, 6500),
     ),
     "pairs": Lesson(
-        "Pairs: sketch and picture, before and after", "pix2pix", "paired",
-        ("Before", "After, under the same names"), (8, 8),
+        W.trainer.pairs, "pix2pix", "paired",
+        (W.common.before, W.trainer.after_under_the_same_names), (8, 8),
         "--size 128 --batch-size 1 --generator unet128 --channels 32 --lr-schedule linear", (2000, 40_000),
     ),
     "captions": Lesson(
-        "Captions: pictures from words", "df_gan", "captions",
-        ("Pictures, and for each a text file of its name",), (64,),
+        W.trainer.captions, "df_gan", "captions",
+        (W.trainer.pictures_and_texts,), (64,),
         "--size 64 --batch-size 32 --channels 32 --discriminator projected --ema 0.995 --text-steps 1000",
         (60_000, 200_000),
     ),
     "enlarge": Lesson(
-        "Enlarge: sharp large pictures from small ones", "srgan", "lowres", ("Sharp pictures",), (8,),
+        W.trainer.enlarge, "srgan", "lowres", (W.trainer.sharp_pictures,), (8,),
         "--size 96 --batch-size 8 --ema 0.999 --lr-schedule cosine", (8000, 160_000),
     ),
     "noise": Lesson(
-        "From noise: new pictures of this kind", "dcgan", "images", ("Pictures of one kind",), (64,),
+        W.trainer.noise, "dcgan", "images", (W.trainer.pictures_of_one_kind,), (64,),
         "--size 64 --batch-size 32 --channels 32 --ema 0.999", (60_000, 400_000),
     ),
 }  # fmt: skip
@@ -126,18 +127,18 @@ class Trainer:
         """Copies of what was dropped, in `folder/a` and `folder/b`."""
         size = sum(os.path.getsize(path) for side in sides for path in side)
         if size > LARGEST:
-            raise UserError(f"{size / 1e9:.1f} GB are too much; the most is {LARGEST / 1e9:.1f} GB")
+            raise UserError(W.trainer.too_large.format(size=size / 1000000000.0, most=LARGEST / 1000000000.0))
         self.root.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.root).free < size + SPARE:
-            raise UserError("the disk is too full for these pictures")
+            raise UserError(W.trainer.disk_is_full)
         for side, least, label, paths in zip("ab", lesson.least, lesson.sides, sides, strict=False):
             zips = [path for path in paths if path.lower().endswith(".zip")]
             if zips and len(paths) > 1:
-                raise UserError(f"{label}: give either one zip or pictures")
+                raise UserError(W.trainer.zip_or_pictures.format(label=label))
             if least == 1 and len(paths) != 1:
-                raise UserError(f"{label}: give one picture; {len(paths)} came")
+                raise UserError(W.trainer.one_picture.format(label=label, count=len(paths)))
             if not zips and len(paths) < least:
-                raise UserError(f"{label}: at least {least} files are needed; {len(paths)} came")
+                raise UserError(W.trainer.too_few_files.format(label=label, least=least, count=len(paths)))
             place = folder / side
             place.mkdir(parents=True)
             for path in paths:
@@ -175,7 +176,7 @@ class Trainer:
         try:
             while process.poll() is None:
                 if job is not None:
-                    job.tell(None, "a few updates on this machine")
+                    job.tell(None, W.trainer.a_few_updates)
                     job.check()
                 time.sleep(0.2)
             reader.join()
@@ -211,10 +212,10 @@ class Trainer:
         with self.lock:
             self.refuse_second()
             if not NAME.fullmatch(name or ""):
-                raise UserError("a name is 1 to 40 letters, digits, - and _")
+                raise UserError(W.trainer.bad_name)
             run, data = self.root / name, self.root / "data" / name
             if run.exists() or data.exists() or name == "data":
-                raise UserError(f"there is a {name} already; choose another name")
+                raise UserError(W.trainer.name_taken.format(name=name))
             data.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(gathered, data)
             return self.launch(Training(name, self.command(lesson, data, run, max(1, int(steps)))))
@@ -224,13 +225,13 @@ class Trainer:
             self.refuse_second()
             found = self.now()
             if found is None or found.state == "finished":
-                raise UserError("no training is paused")
+                raise UserError(W.trainer.nothing_paused)
             return self.launch(found)
 
     def refuse_second(self) -> None:
         found = self.now()
         if found and found.state == "running":
-            raise UserError(f"{found.name} is in training; one training runs at a time")
+            raise UserError(W.trainer.one_at_a_time.format(name=found.name))
 
     def pause(self) -> Training:
         return self.end("paused")
@@ -244,7 +245,7 @@ class Trainer:
         with self.lock:
             found = self.now()
             if found is None or found.state not in ("running", "paused"):
-                raise UserError("no training is running")
+                raise UserError(W.trainer.nothing_running)
             self.terminate(found)
             return self.note(replace(found, state=state))
 
@@ -321,4 +322,4 @@ def failure(lines: list[str]) -> str:
     """The sentence that a command ended with, or its last line."""
     texts = [line.strip() for line in lines if line.strip()]
     errors = [line.removeprefix("error: ") for line in texts if line.startswith("error: ")]
-    return (errors or texts or ["it ended without a word"])[-1][:400]
+    return (errors or texts or [W.trainer.ended_silently])[-1][:400]

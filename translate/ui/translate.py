@@ -22,9 +22,10 @@ from translate.ui.pictures import Unreadable, extent, lay, opened, pixels, showa
 from translate.ui.result import Result, Studio
 from translate.ui.shelf import Shelf, method, title
 from translate.ui.visit import Made
+from translate.ui.words import W
 
 AUTO, FULL, TRAINED = "auto", "full", "trained"
-UPLOAD, DRAW = "Upload", "Draw"
+UPLOAD, DRAW = W.translate.upload, W.common.draw
 STROKES = 4  # times the side that a painter was trained at: where its strokes show
 THINNEST, BROADEST = 0.4, 2.5  # brushes
 PAINTED = 8  # painted copies kept, so that another strength is mixed at once
@@ -61,7 +62,7 @@ def translate(
     shares: of each style of a model that has several, in per cent.
     """
     if not source:
-        raise Hint("Give a picture first: drop one, paste one, take one or pick an example.")
+        raise Hint(W.translate.give_a_picture)
     pipeline, entry = shelf.pipeline(model), shelf.entry(model)
     if direction not in pipeline.task.directions:
         direction = pipeline.task.directions[0]  # left over from another model
@@ -90,14 +91,11 @@ def translate(
         with shelf.lanes.aside(job):
             shown = showable(source, picture)
     width, height = result.size
-    note = f"{width} × {height} px in {elapsed(seconds)}"
-    note += ", 16 bits per channel" if result.bits == 16 else ""
-    note += (
-        f", {'painted' if paints else 'translated'} at {side} px"
-        if side and side != max(picture.size)
-        else ""
-    )
-    note += f", strength {strength:.0%}" if paints and strength < 1 else ""
+    note = W.common.size_and_time.format(width=width, height=height, time=elapsed(seconds))
+    note += W.translate.and_16_bits if result.bits == 16 else ""
+    if side and side != max(picture.size):
+        note += (W.translate.painted_at if paints else W.translate.translated_at).format(side=side)
+    note += W.translate.and_strength.format(strength=strength) if paints and strength < 1 else ""
     note += f", {mixed}" if (mixed := mixing.described(options["label"])) else ""
     return Made((result,), note, f"{Path(source).stem}-{model}", title(entry), picture, source=shown)
 
@@ -112,12 +110,12 @@ def styles(
 ) -> Made:
     """One picture through every painter of photographs, small enough for a screen. Raises UserError."""
     if not source:
-        raise Hint("Give a picture first: drop one, paste one, take one or pick an example.")
+        raise Hint(W.translate.give_a_picture)
     found = [entry for entry in shelf.translators() if painter(entry)]
     first = found[0].domains[:1] if found else []
     found = [entry for entry in found if entry.domains[:1] == first]
     if not found:
-        raise UserError("There is no model of a style here; train one with --task cut.")
+        raise UserError(W.translate.no_styles)
     made, start = [], time.perf_counter()
     for number, entry in enumerate(found):
 
@@ -132,10 +130,10 @@ def styles(
             copy = painting.smaller(picture, side)
             painted = painting.paint(pipeline, copy, 0, progress=counted(job))
         made.append(painted)
-    note = f"{len(made)} styles in {elapsed(time.perf_counter() - start)}; click one to see it large"
+    note = W.translate.styles_made_in.format(count=len(made), time=elapsed(time.perf_counter() - start))
     words, stem = tuple(title(entry) for entry in found), f"{Path(source).stem}-styles"
     shown = showable(source, picture)
-    return Made(tuple(made), note, stem, "Every style", picture, source=shown, alt=words)
+    return Made(tuple(made), note, stem, W.translate.every_style, picture, source=shown, alt=words)
 
 
 copies: OrderedDict[tuple, Picture] = OrderedDict()
@@ -168,14 +166,18 @@ def counted(job: Job):
 
 
 def elapsed(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+    return (
+        W.translate.seconds.format(seconds=seconds)
+        if seconds >= 1
+        else W.translate.milliseconds.format(seconds=1000 * seconds)
+    )
 
 
 def about(entry: Entry) -> str:
     """Facts of a model in a line of Markdown."""
     arrow = " ⇄ " if len(directions(entry)) > 1 else " → "
     facts = [arrow.join(entry.domains), entry.method, f"{entry.size} px" if entry.size else ""]
-    return " · ".join(fact for fact in [*facts, f"{entry.steps:,} steps"] if fact)
+    return " · ".join(fact for fact in [*facts, W.translate.steps.format(steps=entry.steps)] if fact)
 
 
 def card_text(entry: Entry) -> str:
@@ -227,28 +229,31 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             board = rectangles.board()
             with gr.Column(elem_id="upload") as upload:
                 source = gr.Image(
-                    label="Picture", elem_id="input", sources=["upload", "clipboard", "webcam"], height=320,
-                    type="filepath", image_mode=None, buttons=["fullscreen"],
+                    label=W.common.picture, elem_id="input", sources=["upload", "clipboard", "webcam"],
+                    height=320, type="filepath", image_mode=None, buttons=["fullscreen"],
                 )  # fmt: skip
-            direction = gr.Radio(label="Direction", elem_id="direction", visible=False)
+            direction = gr.Radio(label=W.common.direction, elem_id="direction", visible=False)
             examples = gr.Gallery(
                 show_label=False, elem_id="examples", elem_classes="examples", height="auto",
                 allow_preview=False, container=False, object_fit="contain", interactive=False, buttons=[],
             )  # fmt: skip
-            runner = Runner(shelf, "", "Translate")
+            runner = Runner(shelf, "", W.translate.translate)
             sliders = mixing.sliders()
             with gr.Group(visible=False, elem_id="painter") as strokes:
-                strength = gr.Slider(0, 100, 100, step=5, label="Strength, %", elem_id="strength")
-                brush = gr.Slider(40, 250, 100, step=10, label="Brush size, %", elem_id="brush")
-                every = gr.Button("Try all styles", elem_id="every-style")
-            with gr.Accordion("Options", open=False):
-                size = gr.Radio([("Automatic", AUTO)], value=AUTO, label="Translate at", elem_id="size")
-                keep_alpha = gr.Checkbox(True, label="Keep transparency", elem_id="keep-alpha")
+                strength = gr.Slider(0, 100, 100, step=5, label=W.translate.strength, elem_id="strength")
+                brush = gr.Slider(40, 250, 100, step=10, label=W.translate.brush_size, elem_id="brush")
+                every = gr.Button(W.translate.try_all_styles, elem_id="every-style")
+            with gr.Accordion(W.common.options, open=False):
+                size = gr.Radio(
+                    [(W.translate.automatic, AUTO)],
+                    value=AUTO,
+                    label=W.translate.translate_at,
+                    elem_id="size",
+                )
+                keep_alpha = gr.Checkbox(True, label=W.translate.keep_transparency, elem_id="keep-alpha")
         with gr.Column(min_width=320):
-            result = Result(
-                studio, "translate", "Give a picture or pick an example: the result appears here."
-            )
-    with gr.Accordion("How good is it?", open=False, visible=False, elem_id="about") as details:
+            result = Result(studio, "translate", W.translate.hint)
+    with gr.Accordion(W.common.how_good, open=False, visible=False, elem_id="about") as details:
         preview = gr.HTML(elem_id="preview")
         card = gr.Markdown(elem_id="card")
     arrived = gr.State(False)
@@ -257,12 +262,16 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
         """Everything that depends on the chosen model. brought: a picture comes with it, see `enter`."""
         entry = chooser.entry(name)
         if entry is None:
-            message = "There is no model yet. Train one, for example with `python train.py --task cyclegan`."
+            message = W.common.no_model_yet
             hidden = dict.fromkeys([panel, details], gr.update(visible=False))
             return {result.viewer: "", **hidden, about_line: message}
         ways = directions(entry)
         labels = bool(rectangles.palette(entry)) and not brought
-        sizes = [("Automatic", AUTO), ("Full size", FULL), (f"{entry.size} px, as trained", TRAINED)]
+        sizes = [
+            (W.translate.automatic, AUTO),
+            (W.translate.full_size, FULL),
+            (W.translate.as_trained.format(size=entry.size), TRAINED),
+        ]
         return {
             result.viewer: "",
             arrived: False,
@@ -314,7 +323,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     def example(name, event: gr.SelectData):
         entry = shelf.entry(name)
         if event.index >= len(entry.examples):
-            raise UserError("this example is not there any more; choose the model again")
+            raise UserError(W.translate.example_is_gone)
         path = entry.examples[event.index]
         return {**brought_in(path, entry), direction: example_way(entry, path)}
 
@@ -346,5 +355,5 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
     translating(picked.then)
     entering = [studio.tabs, model, source, arrived, *ways_in]
     translating(on(start.click, enter, None, entering, runner.message).then)
-    another = studio.receive("style", "Another style", "translate", source)
+    another = studio.receive("style", W.translate.another_style, "translate", source)
     on(another.change, lambda: ("", UPLOAD), None, [result.viewer, way_in])

@@ -15,6 +15,7 @@ import gradio as gr
 from gradio import components
 
 from translate.config import UserError
+from translate.ui.words import W
 
 COOKIE = "translate-visit"  # whose file it is; scripts on the page cannot read it
 LONGEST_TEXT = 200_000  # characters of one value
@@ -24,8 +25,8 @@ LARGEST_NUMBER = 2**53  # beyond it a browser's numbers have gaps
 OWNED = 200_000  # files whose owners are remembered, the newest
 EVERYBODY = "everybody"  # owns what all visitors may see; no cookie has this value
 SHOWN = "shown"  # the folder inside the page's folder whose pictures everybody may see
-LOST = "this file is not on the server any more; give it again"
-UNFIT = "what was sent does not fit this page; reload it"
+LOST = W.values.file_is_gone
+UNFIT = W.values.unfit
 VISITOR: ContextVar[str] = ContextVar("visitor", default="")
 TEXT = (components.Textbox, components.HTML, components.Markdown)
 NUMBER = (components.Number, components.Slider)

@@ -23,6 +23,7 @@ from translate.config import UserError
 from translate.inference import images
 from translate.inference.images import Picture
 from translate.ui.pictures import folder, lay
+from translate.ui.words import W
 
 MOST = 24  # results of a visit
 MOST_BYTES = 1 << 29  # of a visit's results; the newest is kept in any case
@@ -44,7 +45,7 @@ class Made:
     stem: str  # of files' names
     title: str = ""  # what made it: the model in words
     before: Picture | None = None  # of the first one
-    labels: tuple[str, str] = ("Before", "After")
+    labels: tuple[str, str] = (W.common.before, W.common.after)
     source: str = ""  # what browsers can show of what was given
     shown: int = SIDE
     alt: tuple[str, ...] = ()  # a few words about each picture
@@ -58,7 +59,7 @@ class Made:
 def written(pictures: tuple[Picture, ...], format: str, quality: int) -> bytes:
     """One file. Raises UserError where the format cannot hold it."""
     if format not in WRITABLE:
-        raise UserError(f"a download is one of {', '.join(WRITABLE)}")
+        raise UserError(W.visit.no_such_format.format(known=", ".join(WRITABLE)))
     one = pictures[0]
     if len(pictures) > 1:
         one = Picture(tensor=images.grid([picture.tensor for picture in pictures]))
@@ -94,7 +95,7 @@ class Stored:
         try:
             pixels = np.load(self.folder / f"{number}.npy", mmap_mode="r")
         except OSError:
-            raise UserError("this result is not there any more; make it again") from None
+            raise UserError(W.visit.result_is_gone) from None
         clear, like = self.clear[number], self.made.pictures[number]
         height, width, channels = pixels.shape
         large = torch.float16 if like.bits == 8 and height * width > LARGE else torch.float32
@@ -114,7 +115,7 @@ class Stored:
         """A file of picture `number`, or of all in a grid where it is -1. Raises UserError."""
         numbers = range(len(self.sizes)) if number < 0 else [number]
         if not 0 <= max(numbers) < len(self.sizes):
-            raise UserError("there is no such picture in this result")
+            raise UserError(W.visit.no_such_picture)
         name = f"{self.made.stem}-{number + 1}" if number >= 0 and len(self.sizes) > 1 else self.made.stem
         data = written(tuple(self.picture(n) for n in numbers), format, quality)
         return lay(name + images.SUFFIXES[format], data)
@@ -136,7 +137,7 @@ class Visits:
         for kept in self.of(visitor):
             if kept.token == token:
                 return kept
-        raise UserError("this result is not there any more; make it again")
+        raise UserError(W.visit.result_is_gone)
 
     def keep(self, visitor: str, made: Made, tab: str, live: bool = False) -> Stored:
         token = secrets.token_urlsafe(4)  # of one visit; short, so that an event can name all of them
@@ -178,7 +179,7 @@ class Visits:
         """A zip of PNGs of the results, every picture of each. Raises UserError."""
         chosen = [kept for kept in self.of(visitor) if kept.token in tokens]
         if not chosen:
-            raise UserError("there is no result to pack")
+            raise UserError(W.visit.nothing_to_pack)
         file, names = io.BytesIO(), set()
         with zipfile.ZipFile(file, "w") as archive:
             for kept in chosen:

@@ -22,6 +22,7 @@ from translate.ui.nearest import cache_folder
 from translate.ui.pictures import Unreadable, opened
 from translate.ui.shelf import Shelf, title
 from translate.ui.values import SHOWN
+from translate.ui.words import W
 
 SIDE = 384  # pixels, the longer side of a picture on the wall
 EACH = 2  # pictures of a model
@@ -181,4 +182,4 @@ def asked(event: gr.EventData, shelf: Shelf) -> Card:
     for card in cards(shelf.entries()):
         if (card.entry.name, card.number) == (data.get("model"), data.get("example")):
             return card
-    raise UserError("this picture is not there any more; reload the page")
+    raise UserError(W.wall.picture_is_gone)

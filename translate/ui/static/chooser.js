@@ -7,8 +7,8 @@ window.chooser = (element, props, trigger) => {
   };
   const cards = make("div", {className: "cards"});
   cards.setAttribute("role", "radiogroup");
-  cards.setAttribute("aria-label", props.heading || "Model");
-  const find = make("input", {type: "search", placeholder: "Find a model", ariaLabel: "Find a model"});
+  cards.setAttribute("aria-label", props.heading || words.chooser.model);
+  const find = make("input", {type: "search", placeholder: words.chooser.find, ariaLabel: words.chooser.find});
   const root = make("div", {className: "chooser"}, find, cards);
   const name = `model-${Math.random().toString(36).slice(2)}`;
   let drawn = null;

@@ -1,6 +1,6 @@
 // window.sliders(element, tell): a picture that follows sliders of latent dimensions; tell("[seed, value, ...]").
 window.sliders = (element, tell) => {
-  const image = Object.assign(document.createElement("img"), {alt: "What these latents are decoded to"});
+  const image = Object.assign(document.createElement("img"), {alt: words.sliders.decoded});
   const list = document.createElement("div"), root = document.createElement("div");
   root.className = "latents";
   list.className = "list";
@@ -37,13 +37,14 @@ window.sliders = (element, tell) => {
 };
 // window.calm(element, ask): a full page with one picture; a click asks for the next.
 window.calm = (element, ask) => {
-  const open = Object.assign(document.createElement("button"), {type: "button", className: "calm-open", textContent: "Does not exist: full page"});
+  const W = window.words.calm;
+  const open = Object.assign(document.createElement("button"), {type: "button", className: "calm-open", textContent: W.open});
   const page = document.createElement("dialog"), image = document.createElement("img");
-  const title = document.createElement("h2"), words = document.createElement("p");
-  const next = Object.assign(document.createElement("button"), {type: "button", textContent: "Another"});
-  const close = Object.assign(document.createElement("button"), {type: "button", textContent: "Close"});
+  const title = document.createElement("h2"), caption = document.createElement("p");
+  const next = Object.assign(document.createElement("button"), {type: "button", textContent: W.another});
+  const close = Object.assign(document.createElement("button"), {type: "button", textContent: W.close});
   page.className = "calm";
-  page.append(image, title, words, next, close);
+  page.append(image, title, caption, next, close);
   element.replaceChildren(open, page);
   open.onclick = () => { page.showModal(); ask(); };
   next.onclick = image.onclick = ask;
@@ -52,6 +53,6 @@ window.calm = (element, ask) => {
     if (!found) return;
     image.src = found.picture;
     image.alt = title.textContent = found.title;
-    words.textContent = found.words;
+    caption.textContent = found.words;
   }};
 };

@@ -3,23 +3,23 @@
 (() => {
   const KNOWN = /\.(jpe?g|png|webp|gif|tiff?|bmp|avif|heic|heif|jp2|ppm|pgm|mp4|mov|webm|mkv|avi|zip)$/i;
   const buttonOf = id => document.querySelector(`[data-folder="${id}"]`);
-  function say(id, words) {
+  function say(id, sentence) {
     const line = buttonOf(id)?.nextElementSibling;
-    if (line) line.textContent = words;
+    if (line) line.textContent = sentence;
   }
   function give(id, files) {
     const field = document.querySelector(`#${id} input[type=file]`), most = Number(buttonOf(id)?.dataset.most || 1000);
     const fitting = files.filter(file => KNOWN.test(file.name) && !file.name.startsWith("."));
     fitting.sort((a, b) => (a.webkitRelativePath || a.name).localeCompare(b.webkitRelativePath || b.name, undefined, {numeric: true}));
-    if (!field) return say(id, "Clear the field first.");
-    if (!fitting.length) return say(id, "There are no pictures in this folder.");
+    if (!field) return say(id, words.folders.clear_first);
+    if (!fitting.length) return say(id, words.folders.no_pictures);
     const taken = new DataTransfer();
     fitting.slice(0, most).forEach(file => taken.items.add(file));
     field.multiple = true;
     field.files = taken.files;
     field.dispatchEvent(new Event("change", {bubbles: true}));
     const rest = fitting.length - most;
-    say(id, rest > 0 ? `The first ${most} of ${fitting.length} files; give the rest afterwards.` : `${fitting.length} files of the folder.`);
+    say(id, fill(rest > 0 ? words.folders.first_ones : words.folders.files, {most, count: fitting.length}));
   }
   async function inside(entry) {
     if (entry.isFile) return [await new Promise((good, bad) => entry.file(good, bad))];
@@ -37,7 +37,7 @@
     event.preventDefault();
     event.stopImmediatePropagation();
     field.dispatchEvent(new DragEvent("dragleave", {bubbles: true}));
-    try { give(field.id, (await Promise.all(entries.map(inside))).flat()); } catch { say(field.id, "This folder could not be read."); }
+    try { give(field.id, (await Promise.all(entries.map(inside))).flat()); } catch { say(field.id, words.folders.unreadable); }
   }, true);
   document.addEventListener("click", event => {
     const button = event.target.closest?.("[data-folder]");

@@ -5,6 +5,7 @@ window.playground = element => {
     made.append(...inside);
     return made;
   };
+  const W = window.words.board;
   const canvas = make("canvas", {width: 560, height: 560});
   canvas.setAttribute("role", "img");
   const curve = make("canvas", {width: 560, height: 110});
@@ -12,8 +13,8 @@ window.playground = element => {
   const words = make("p", {className: "words"}), facts = make("p", {className: "facts"}), doctor = make("ul", {className: "doctor"});
   words.setAttribute("aria-live", "off");
   const key = make("p", {className: "key"});
-  key.innerHTML = '<i class="data"></i>data <i class="made"></i>made points <i class="arrow"></i>where G pushes them '
-    + '<i class="real"></i>D: real <i class="fake"></i>D: made';
+  const signs = {data: W.data, made: W.made, arrow: W.pushed, real: W.real, fake: W.fake};
+  for (const [sign, name] of Object.entries(signs)) key.append(make("i", {className: sign}), `${name} `);
   element.replaceChildren(make("div", {className: "playground"}, canvas, key, words, facts, curve, doctor));
   const pen = canvas.getContext("2d"), line = curve.getContext("2d");
   const SIDE = 36, small = make("canvas", {width: SIDE, height: SIDE}), ink = small.getContext("2d");
@@ -58,8 +59,8 @@ window.playground = element => {
     line.clearRect(0, 0, 560, 110);
     line.font = "13px sans-serif";
     const dark = document.body.classList.contains("dark");
-    const kinds = [["distance", dark ? "#f28b82" : "#cc3311", "distance to the data"],
-      ["loss_D", dark ? "#7cc0ee" : "#0072b2", "loss of D"], ["loss_G", dark ? "#f2a65e" : "#d55e00", "loss of G"]];
+    const kinds = [["distance", dark ? "#f28b82" : "#cc3311", W.distance],
+      ["loss_D", dark ? "#7cc0ee" : "#0072b2", W.loss_d], ["loss_G", dark ? "#f2a65e" : "#d55e00", W.loss_g]];
     kinds.forEach(([name, colour, label], number) => {
       line.fillStyle = line.strokeStyle = colour;
       line.fillText(label, 4 + 170 * number, 14);
@@ -89,12 +90,12 @@ window.playground = element => {
     arrows(frame.made, frame.arrows);
     curves();
     const number = (v, digits = 3) => v == null ? "–" : Number(v.toPrecision(digits));
-    canvas.setAttribute("aria-label", `Update ${frame.t}. ${frame.words}`);
+    canvas.setAttribute("aria-label", fill(W.update, {t: frame.t, words: frame.words}));
     words.textContent = frame.words;
-    const modes = frame.modes == null ? "" : ` · modes ${frame.modes} of ${frame.of}`;
-    facts.textContent = `update ${frame.t.toLocaleString("en")} · loss of D ${number(frame.loss_D)} · loss of G ${number(frame.loss_G)}`
-      + ` · D right ${Math.round(100 * frame.right)} % · G's gradient ${number(frame.gradient, 2)} · distance ${number(frame.distance)}${modes}`;
-    doctor.replaceChildren(...frame.doctor.map(said => make("li", {textContent: "Doctor: " + said})));
+    const modes = frame.modes == null ? "" : fill(W.modes, frame);
+    facts.textContent = fill(W.facts, {t: frame.t.toLocaleString(document.documentElement.lang), loss_d: number(frame.loss_D), loss_g: number(frame.loss_G),
+      right: Math.round(100 * frame.right), gradient: number(frame.gradient, 2), distance: number(frame.distance)}) + modes;
+    doctor.replaceChildren(...frame.doctor.map(said => make("li", {textContent: fill(W.doctor, {sentence: said})})));
   }
   return {show};
 };

@@ -7,13 +7,14 @@ window.viewer = (element, tell) => {
     made.append(...inside);
     return made;
   };
+  const W = window.words.viewer;
   const button = (text, about, click) => make("button", {type: "button", textContent: text, onclick: click, ...about});
   const state = {value: null, index: 0, at: 50, zoom: 1, x: 0, y: 0};
   const before = make("img", {className: "before", draggable: false});
   const after = make("img", {className: "after", draggable: false});
   const tagBefore = make("span", {className: "tag left"}), tagAfter = make("span", {className: "tag right"});
   const slide = make("input", {type: "range", min: 0, max: 100, step: 1, className: "at"});
-  slide.setAttribute("aria-label", "How much of the picture before is shown");
+  slide.setAttribute("aria-label", W.how_much_before);
   const bar = make("i", {className: "bar"});
   const layer = make("div", {className: "layer"}, after, before, bar);
   const stage = make("div", {className: "stage"}, layer, tagBefore, tagAfter, slide);
@@ -26,29 +27,29 @@ window.viewer = (element, tell) => {
   const root = make("figure", {className: "viewer"}, empty, stage, board, make("figcaption", {}, note, tools, onward, said));
   element.replaceChildren(root);
 
-  const back = button("◂ All", {title: "Back to all pictures"}, () => open(-1));
-  const full = button("Full screen", {}, () => {
+  const back = button(W.all, {title: W.back}, () => open(-1));
+  const full = button(W.full_screen, {}, () => {
     if (document.fullscreenElement) document.exitFullscreen();
     else if (root.requestFullscreen) root.requestFullscreen();
     else root.classList.toggle("whole");  // telephones without it
   });
-  const copy = button("Copy", {}, copied);
-  const format = make("select", {ariaLabel: "Format of the download"},
+  const copy = button(W.copy, {}, copied);
+  const format = make("select", {ariaLabel: W.format},
     ...["PNG", "JPEG", "WEBP"].map(name => make("option", {value: name, textContent: name == "WEBP" ? "WebP" : name})));
-  const quality = make("input", {type: "range", min: 40, max: 100, value: 92, ariaLabel: "Quality of the download"});
-  const degree = make("label", {className: "quality"}, "quality ", make("output", {textContent: "92"}), quality);
+  const quality = make("input", {type: "range", min: 40, max: 100, value: 92, ariaLabel: W.quality_of});
+  const degree = make("label", {className: "quality"}, W.quality + " ", make("output", {textContent: "92"}), quality);
   quality.oninput = () => { degree.querySelector("output").textContent = quality.value; };
   format.onchange = () => { degree.hidden = format.value == "PNG"; };
   degree.hidden = true;
-  const save = button("Download", {className: "save"}, () => {
-    say("Writing the file …");
+  const save = button(W.download, {className: "save"}, () => {
+    say(W.writing);
     tell("save", {id: state.value.id, index: state.index, format: format.value, quality: Number(quality.value)});
   });
 
-  function say(words) {
-    said.textContent = words;
+  function say(sentence) {
+    said.textContent = sentence;
     clearTimeout(state.timer);
-    if (words) state.timer = setTimeout(() => { said.textContent = ""; }, 6000);
+    if (sentence) state.timer = setTimeout(() => { said.textContent = ""; }, 6000);
   }
   const shown = () => state.value?.pictures[state.index];
   function place() {
@@ -79,9 +80,9 @@ window.viewer = (element, tell) => {
       after.alt = one.alt || value.title;
       after.classList.toggle("coarse", Math.max(one.width, one.height) < 64);
       for (const part of [before, bar, slide, tagBefore, tagAfter]) part.hidden = !one.before;
-      if (one.before) Object.assign(before, {src: one.before, alt: "before"});
-      tagBefore.textContent = value?.labels?.[0] || "Before";
-      tagAfter.textContent = value?.labels?.[1] || "After";
+      if (one.before) Object.assign(before, {src: one.before, alt: W.before_alt});
+      tagBefore.textContent = value?.labels?.[0] || W.before;
+      tagAfter.textContent = value?.labels?.[1] || W.after;
       place();
     }
     back.hidden = !several || index < 0;
@@ -101,11 +102,11 @@ window.viewer = (element, tell) => {
     note.append(title, value.note ? ` ${value.note}` : "");
     const differ = new Set(value.pictures.map(picture => picture.alt)).size > 1;
     board.append(...value.pictures.map((picture, index) => {
-      const one = button("", {title: picture.alt || `Picture ${index + 1}`}, () => {
+      const one = button("", {title: picture.alt || fill(W.number, {number: index + 1})}, () => {
         open(index);
         tell("choose", {id: value.id, index});
       });
-      one.setAttribute("aria-label", picture.alt || `Picture ${index + 1}`);
+      one.setAttribute("aria-label", picture.alt || fill(W.number, {number: index + 1}));
       const shown = make("img", {src: picture.after, alt: "", className: picture.width < 64 ? "coarse" : ""});
       shown.style.aspectRatio = `${picture.width} / ${picture.height}`;
       one.append(shown);
@@ -124,10 +125,10 @@ window.viewer = (element, tell) => {
     if (value.id) {
       tools.append(back, save, format, degree, copy, full);
       const ways = value.onward || [];
-      if (ways.length) onward.append(make("span", {textContent: "Continue:"}));
+      if (ways.length) onward.append(make("span", {textContent: W.continue_}));
       for (const [way, label] of ways) {
         onward.append(button(label, {}, () => {
-          if (state.index < 0) { say("Choose one of the pictures first."); return; }
+          if (state.index < 0) { say(W.choose_first); return; }
           tell("onward", {id: value.id, index: state.index, way});
         }));
       }
@@ -142,15 +143,14 @@ window.viewer = (element, tell) => {
   }
   async function copied() {
     const one = shown();
-    if (!navigator.clipboard?.write) { say("Browsers copy pictures on https and on this machine only; download it."); return; }
+    if (!navigator.clipboard?.write) { say(W.no_clipboard); return; }
     const canvas = make("canvas", {width: after.naturalWidth, height: after.naturalHeight});
     canvas.getContext("2d").drawImage(after, 0, 0);
     const blob = new Promise(done => canvas.toBlob(done, "image/png"));
     try {
       await navigator.clipboard.write([new ClipboardItem({"image/png": blob})]);
-      const smaller = canvas.width < one.width ? `, at ${canvas.width} × ${canvas.height} px` : "";
-      say(`Copied${smaller}.`);
-    } catch { say("The browser did not allow copying; download it."); }
+      say(canvas.width < one.width ? fill(W.copied_smaller, {width: canvas.width, height: canvas.height}) : W.copied);
+    } catch { say(W.not_allowed); }
   }
 
   const pointers = new Map();
@@ -192,7 +192,7 @@ window.viewer = (element, tell) => {
   }, {passive: false});
   stage.addEventListener("dblclick", event => zoomed(state.zoom > 1 ? 1 / state.zoom : 4, event.clientX, event.clientY));
   slide.oninput = () => { state.at = Number(slide.value); place(); };
-  const hint = words => { empty.textContent = words; };
+  const hint = sentence => { empty.textContent = sentence; };
   show(null);
   return {show, say, hint};
 };

@@ -2,14 +2,15 @@
 window.vote = (element, ask) => {
   const KEY = "translate-votes";
   const read = () => { try { return JSON.parse(localStorage.getItem(KEY)) || []; } catch { return []; } };
+  const W = window.words.vote;
   const make = (tag, about = {}, ...inside) => {
     const made = Object.assign(document.createElement(tag), about);
     made.append(...inside);
     return made;
   };
-  const begin = make("button", {type: "button", textContent: "Two pictures"}), words = make("p"), pair = make("div", {className: "pair"});
-  const said = make("p"), tally = make("table"), save = make("button", {type: "button", textContent: "Export votes (CSV)"});
-  const forget = make("button", {type: "button", textContent: "Forget votes"});
+  const begin = make("button", {type: "button", textContent: W.two_pictures}), words = make("p"), pair = make("div", {className: "pair"});
+  const said = make("p"), tally = make("table"), save = make("button", {type: "button", textContent: W.export});
+  const forget = make("button", {type: "button", textContent: W.forget});
   said.setAttribute("role", "status");
   element.replaceChildren(make("div", {className: "vote"}, begin, words, pair, said, tally, save, forget));
   let open = null;
@@ -25,7 +26,7 @@ window.vote = (element, ask) => {
     tally.replaceChildren(...Object.entries(rows).sort().map(([key, {won, of}]) => {
       const [question, name] = key.split("\t");
       return make("tr", {}, make("td", {textContent: question}), make("td", {textContent: name}),
-        make("td", {textContent: `${won} of ${of}`}));
+        make("td", {textContent: fill(W.won, {won, of})}));
     }));
     save.hidden = forget.hidden = !votes.length;
   }
@@ -34,10 +35,10 @@ window.vote = (element, ask) => {
     open.done = true;
     const chosen = open.names[index], other = open.names[1 - index];
     localStorage.setItem(KEY, JSON.stringify([...read(), {time: new Date().toISOString(), question: open.question, words: open.words, chosen, other}]));
-    const right = open.question == "Which is real?" ? (chosen == "real" ? "Right. " : "No. ") : "";
-    said.textContent = `${right}You chose ${chosen}; the other is ${other}.`;
+    const right = open.real < 0 ? "" : `${open.real == index ? W.right : W.wrong} `;
+    said.textContent = right + fill(W.you_chose, {chosen, other});
     pair.querySelectorAll("figcaption").forEach((caption, i) => { caption.textContent = open.names[i]; });
-    begin.textContent = "Next two";
+    begin.textContent = W.next_two;
     counted();
   }
   begin.onclick = ask;
@@ -52,10 +53,10 @@ window.vote = (element, ask) => {
   return {show(found) {
     if (!found || found.id == open?.id) return;
     open = found;
-    words.textContent = found.words ? `${found.question} “${found.words}”` : found.question;
+    words.textContent = found.words ? fill(W.quoted, found) : found.question;
     said.textContent = "";
     pair.replaceChildren(...found.pictures.map((picture, index) => make("figure", {},
-      make("button", {type: "button", ariaLabel: `Choose picture ${index + 1}`, onclick: () => choose(index)},
-        make("img", {src: picture, alt: `Picture ${index + 1}`})), make("figcaption", {textContent: `Picture ${index + 1}`}))));
+      make("button", {type: "button", ariaLabel: fill(W.choose, {number: index + 1}), onclick: () => choose(index)},
+        make("img", {src: picture, alt: fill(W.picture, {number: index + 1})})), make("figcaption", {textContent: fill(W.picture, {number: index + 1})}))));
   }};
 };
