@@ -12,6 +12,7 @@ import datasets
 from datasets.words import LETTERS, SPECIAL, vocabulary
 from models.common.text import LENGTH, PAD, START, Contrast, Pairing, PictureEncoder, TextEncoder, Words
 from translate.config import UserError
+from translate.reading import LONGEST, beginning
 
 TOLD = ["a small red bird", "a red bird with a blue wing", "the wing is Blue, small"]
 
@@ -35,6 +36,17 @@ def test_reading(words):
     spelt = words.read("a teal bird")
     assert spelt.unknown == ["teal"] and "33% of the words are not known to the model (teal)" in spelt.note
     assert [words.vocabulary[n] for n in spelt.pieces[2:6]] == ["t", "##e", "##a", "##l"]
+
+
+def test_what_is_not_read_whole_is_not_said_to_be_known(words):
+    """The piece at which reading ends, and the letter at which a text is cut, part no word."""
+    read = words.read("red " * (LENGTH - 3) + "teal bird")  # START, 45 words, two of the four pieces of teal
+    assert len(read.pieces) == LENGTH and read.known == ["red"] * (LENGTH - 3) and read.unknown == []
+    assert words.read("red " * (LENGTH - 2) + "bird").known[-1] == "bird"
+    assert words.read("!" * (LONGEST - 3) + " redder").cut
+    for most, found in ((7, "red"), (8, "red bird"), (9, "red bird"), (2, "re"), (20, "red bird ")):
+        assert beginning("red bird ", most).rstrip() == found.rstrip()
+    assert beginning("red birds", 8) == "red" and beginning(" " * 30 + "a", 4).strip() == ""
 
 
 @pytest.mark.parametrize(

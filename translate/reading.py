@@ -5,12 +5,20 @@ from dataclasses import dataclass
 LONGEST = 10_000  # characters looked at
 
 
+def beginning(text: str, most: int = LONGEST) -> str:
+    """The text, or as many of its whole words as fit into `most` characters; one endless word is cut."""
+    if len(text) <= most:
+        return text
+    whole = text[: most + 1].rstrip()
+    return whole if len(whole) <= most else "".join(whole.rsplit(maxsplit=1)[:-1]) or text[:most]
+
+
 @dataclass(frozen=True)
 class Reading:
     """What was understood of a text."""
 
     pieces: list[int]  # numbers of the vocabulary, as many as the model reads
-    known: list[str]  # words of the vocabulary
+    known: list[str]  # words of the vocabulary, of those that were read whole
     unknown: list[str]  # words that are not, spelt with letters or left out
     cut: bool  # whether the end was left out
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.config import UserError
-from translate.reading import Reading
+from translate.reading import Reading, beginning
 
 BATCH = 64
 
@@ -121,8 +121,8 @@ class Frozen:
     def read(self, text: str, longest: int) -> Reading:
         """What was understood, words as spaces part them."""
         strange = self.tokenizer.unk_token_id
-        numbers = self.tokenizer(text[:longest], truncation=False, verbose=False)["input_ids"]
-        words = [word.strip(".,;:!?\"'()") for word in text[:longest].split()]
+        numbers = self.tokenizer(beginning(text, longest), truncation=False, verbose=False)["input_ids"]
+        words = [word.strip(".,;:!?\"'()") for word in beginning(text, longest).split()]
         words = [word for word in words if word][: self.length]
         each = self.tokenizer(words, add_special_tokens=False)["input_ids"] if words else []
         unknown = [strange is not None and strange in ids for ids in each]

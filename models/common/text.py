@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from models.common.features import LAST, EfficientNetLite
 from models.common.frozen_text import Frozen
 from translate.config import TextConfig
-from translate.reading import LONGEST, Reading
+from translate.reading import LONGEST, Reading, beginning
 from translate.task import DataInfo, Task, UserError
 
 PAD, UNKNOWN, START = 0, 1, 2  # numbers of the first three pieces of every vocabulary
@@ -41,14 +41,16 @@ class Words:
 
     def read(self, text: str) -> Reading:
         """Any text: small letters, no accents; punctuation is no word."""
-        encoded = self.tokenizer.encode(text[:LONGEST])
+        encoded = self.tokenizer.encode(beginning(text))
         words: dict[int, tuple[str, bool]] = {}
-        cleaned = self.tokenizer.normalizer.normalize_str(text[:LONGEST])
+        cleaned = self.tokenizer.normalizer.normalize_str(beginning(text))
         spans = self.tokenizer.pre_tokenizer.pre_tokenize_str(cleaned)
         for piece, number, place in zip(encoded.tokens, encoded.ids, encoded.word_ids, strict=True):
             word = spans[place][0]
             whole = number != UNKNOWN and piece == word
             words[place] = word, whole and words.get(place, ("", True))[1]
+        for place in encoded.word_ids[LENGTH - 1 :]:  # after START; a word that is cut was not read
+            words.pop(place, None)
         counted = [
             (word, whole)
             for word, whole in words.values()

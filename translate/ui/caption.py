@@ -16,7 +16,7 @@ from datasets.attributes import attributes_of
 from translate.config import UserError
 from translate.inference import images
 from translate.inference.catalog import Entry
-from translate.reading import LONGEST, Reading
+from translate.reading import LONGEST, Reading, beginning
 from translate.ui import wall
 from translate.ui.lanes import Report
 from translate.ui.nearest import nearest, prepared
@@ -220,7 +220,9 @@ def chips(entry: Entry, caption: str, reading: Reading) -> str:
     config.json's `at_chance` names attributes that a model's pictures were measured not to follow.
     """
     shown, deaf = [], entry.facts.get("at_chance") or []
-    for what, value, colour in attributes_of(str(entry.facts.get("info", {}).get("name")), caption):
+    for what, value, colour in attributes_of(
+        str(entry.facts.get("info", {}).get("name")), beginning(caption)
+    ):
         if what in deaf:
             left = W.caption.left_to_chance.format(what=html.escape(what))
             shown.append(f'<span class="lost">{left}</span>')
@@ -251,7 +253,7 @@ def tab(studio: Studio, here: gr.Tab, start: gr.HTML) -> None:
             description = gr.Markdown(elem_id="caption-description")
             caption = gr.Textbox(
                 label=W.caption.what_to_show, elem_id="caption-text", lines=1,
-                max_lines=5, max_length=LONGEST,
+                max_lines=5, max_length=2 * LONGEST,  # what is read is cut between words
             )  # fmt: skip
             runner = Runner(shelf, "caption", W.common.draw)
             examples = gr.Dataset(

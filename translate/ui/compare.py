@@ -209,7 +209,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
                 sources=["upload", "clipboard"],
             )
             caption = gr.Textbox(
-                label=W.compare.caption, elem_id="compare-caption", max_length=LONGEST, visible=False
+                label=W.compare.caption, elem_id="compare-caption", max_length=2 * LONGEST, visible=False
             )
             seed = gr.Number(0, label=W.common.seed, precision=0, elem_id="compare-seed", visible=False)
             runner = Runner(shelf, "compare", W.compare.compare)
