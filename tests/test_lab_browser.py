@@ -32,10 +32,13 @@ def test_playground(lab):
     lab.wait_for_function("document.querySelector('#playground canvas').dataset.update > 20")
     lab.get_by_label("best D").check()  # the page answers while it trains
     lab.click("#playground-pause")
-    lab.wait_for_timeout(1500)
-    still = board.get_attribute("data-update")
-    lab.wait_for_timeout(700)
-    assert board.get_attribute("data-update") == still
+    lab.wait_for_function(  # the last pictures may still be on their way: it stands still in the end
+        """() => {
+            const update = document.querySelector("#playground canvas").dataset.update;
+            if (window.seen != update) { window.seen = update; window.since = performance.now(); }
+            return performance.now() - window.since > 700;
+        }"""
+    )
     lab.get_by_label("Saturation").check()
     lab.wait_for_function("document.querySelector('#playground canvas').dataset.update == '0'")
     lab.get_by_text("G minimises log(1 - D)").wait_for()
@@ -90,6 +93,8 @@ def test_an_opening_asks_the_server_one_thing(browser, address):
     )
     page.goto(address)
     page.get_by_role("tab", name="Translate", exact=True).wait_for()
-    page.wait_for_timeout(1500)
+    while not jobs:
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(1500)  # others would follow
     page.close()
     assert len(jobs) == 1
