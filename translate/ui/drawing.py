@@ -35,7 +35,7 @@ BOARD = f"""
 # The component's value: [[width, x, y, x, y, ...], ...]; a negative width erases.
 BEHAVIOUR = """
 const canvas = element.querySelector("canvas"), pen = canvas.getContext("2d");
-let strokes = [], width = 10, current = null, sent = 0;
+let strokes = [], width = 10, current = null, sent = 0, newest = null;
 pen.lineCap = pen.lineJoin = "round";
 function stroke(line) {
   pen.lineWidth = Math.abs(line[0]);
@@ -52,11 +52,15 @@ function draw() {
   strokes.forEach(stroke);
 }
 function send() {
+  const drawn = JSON.stringify(strokes);
+  if (drawn === newest) return;  // letting go changes nothing where the last move was sent
   sent = Date.now();
-  props.value = JSON.stringify(strokes);
+  newest = props.value = drawn;
   trigger("input");
 }
 function take() {
+  if (props.value === newest) return;
+  newest = null;
   try { strokes = JSON.parse(props.value || "[]"); } catch { strokes = []; }
   draw();
 }

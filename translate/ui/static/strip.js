@@ -8,7 +8,7 @@ window.strip = (element, tell) => {
   const W = window.words.strip;
   const button = (text, click) => make("button", {type: "button", textContent: text, onclick: click});
   const list = make("ul"), chosen = new Set();
-  let results = [];
+  let results = [], items = new Map();  // what is there already stays: a live drawing sends the strip with every stroke
   const compare = button(W.compare_two, () => {
     const [left, right] = [...chosen].map(id => results.find(one => one.id == id)).reverse();
     dialog.showModal();
@@ -38,14 +38,20 @@ window.strip = (element, tell) => {
     results = found;
     for (const id of chosen) if (!results.some(one => one.id == id)) chosen.delete(id);
     root.hidden = !results.length;
-    list.replaceChildren(...results.map(one => {
-      const tick = make("input", {type: "checkbox", checked: chosen.has(one.id), ariaLabel: fill(W.tick, {title: one.title})});
-      tick.onchange = () => { tick.checked ? chosen.add(one.id) : chosen.delete(one.id); ready(); };
-      const open = make("button", {type: "button", title: `${one.title}: ${one.note}`, onclick: () => tell("open", {id: one.id})},
-        make("img", {src: one.thumbnail, alt: `${one.title}, ${one.note}`}));
-      return make("li", {}, open, tick);
-    }));
+    const before = items;
+    items = new Map(results.map(one => [one.id, before.get(one.id) || item(one)]));
+    for (const [id, old] of before) if (!items.has(id)) old.remove();
+    [...items.values()].forEach((one, place) => {
+      if (list.children[place] != one) list.insertBefore(one, list.children[place] || null);
+    });
     ready();
+  }
+  function item(one) {
+    const tick = make("input", {type: "checkbox", checked: chosen.has(one.id), ariaLabel: fill(W.tick, {title: one.title})});
+    tick.onchange = () => { tick.checked ? chosen.add(one.id) : chosen.delete(one.id); ready(); };
+    const open = make("button", {type: "button", title: `${one.title}: ${one.note}`, onclick: () => tell("open", {id: one.id})},
+      make("img", {src: one.thumbnail, alt: `${one.title}, ${one.note}`}));
+    return make("li", {}, open, tick);
   }
   return {show};
 };
