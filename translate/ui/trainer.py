@@ -127,7 +127,7 @@ class Trainer:
         """Copies of what was dropped, in `folder/a` and `folder/b`."""
         size = sum(os.path.getsize(path) for side in sides for path in side)
         if size > LARGEST:
-            raise UserError(W.trainer.too_large.format(size=size / 1000000000.0, most=LARGEST / 1000000000.0))
+            raise UserError(W.trainer.too_large.format(size=size / 1e9, most=LARGEST / 1e9))
         self.root.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.root).free < size + SPARE:
             raise UserError(W.trainer.disk_is_full)
