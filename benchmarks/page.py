@@ -116,11 +116,13 @@ def explore(page, visit: Visit, server: psutil.Process) -> str:
 WATCH = """() => {
     window.shownAt = 0;
     const old = document.querySelector("#translate-result .after")?.src;
-    window.upAt = 0;
-    addEventListener("pointerup", () => { window.upAt = performance.now(); }, {capture: true, once: true});
+    window.movedAt = 0;
+    const moved = event => { if (event.buttons) window.movedAt = performance.now(); };
+    addEventListener("pointermove", moved);
+    addEventListener("pointerup", () => removeEventListener("pointermove", moved), {once: true});
     const look = () => {
         const now = document.querySelector("#translate-result .after");
-        if (now && now.src != old && now.complete && now.naturalWidth && window.upAt) {
+        if (now && now.src != old && now.complete && now.naturalWidth && window.movedAt) {
             window.shownAt = performance.now();
         } else { setTimeout(look, 2); }
     };
@@ -129,7 +131,7 @@ WATCH = """() => {
 
 
 def strokes(page, canvas, visit: Visit) -> str:
-    """From letting go to the picture; a press and one short move, so nothing was sent before that."""
+    """From the last move to the picture; it is a short one and the only one, so nothing was sent before."""
     box, taken = canvas.bounding_box(), []
     for number in range(visit.times + 1):
         x, y = box["x"] + box["width"] * (0.1 + 0.05 * number), box["y"] + box["height"] * 0.3
@@ -140,7 +142,7 @@ def strokes(page, canvas, visit: Visit) -> str:
         page.mouse.move(x + 60, y + 60)
         page.mouse.up()
         page.wait_for_function("window.shownAt > 0", polling=5)
-        taken.append(page.evaluate("window.shownAt - window.upAt"))
+        taken.append(page.evaluate("window.shownAt - window.movedAt"))
     return times(taken[1:])
 
 
