@@ -266,7 +266,7 @@ def test_it_fits_a_telephone(page, tmp_path):
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function(
         """() => document.documentElement.scrollWidth <= 390
-            && [...document.querySelectorAll(".tab-container:not(.visually-hidden) > [role=tab]")].every(tab => {
+            && [...document.querySelectorAll("#tabs .tab-container:not(.visually-hidden) > *")].every(tab => {
                 const box = tab.getBoundingClientRect();
                 return tab.checkVisibility() && box.width > 0 && box.left >= 0 && box.right <= 390;
             })"""
