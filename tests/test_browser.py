@@ -265,11 +265,13 @@ def test_it_fits_a_telephone(page, tmp_path):
     """Nothing to scroll sideways, every tab in view, and the result is where one looks."""
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function(
-        """() => document.documentElement.scrollWidth <= 390
-            && [...document.querySelectorAll("#tabs .tab-container:not(.visually-hidden) > *")].every(tab => {
+        """() => {
+            const tabs = [...document.querySelectorAll("#tabs .tab-container:not(.visually-hidden) > button")];
+            return document.documentElement.scrollWidth <= 390 && tabs.length > 10 && tabs.every(tab => {
                 const box = tab.getBoundingClientRect();
                 return tab.checkVisibility() && box.width > 0 && box.left >= 0 && box.right <= 390;
-            })"""
+            });
+        }"""
     )
     page.set_input_files("#input input[type=file]", photo(tmp_path / "one.png", (60, 40)))
     result(page, (60, 40))
