@@ -266,7 +266,8 @@ def test_it_fits_a_telephone(page, tmp_path):
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function(
         """() => {
-            const tabs = [...document.querySelectorAll("#tabs .tab-container:not(.visually-hidden) > button")];
+            const bar = document.querySelector("#tabs .tab-container:not(.visually-hidden)");
+            const tabs = [...bar.querySelectorAll(":scope > button")];
             return document.documentElement.scrollWidth <= 390 && tabs.length > 10 && tabs.every(tab => {
                 const box = tab.getBoundingClientRect();
                 return tab.checkVisibility() && box.width > 0 && box.left >= 0 && box.right <= 390;
