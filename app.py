@@ -25,10 +25,9 @@ def main(
     from translate import machine
 
     machine.tune()  # before anything imports torch
-    if words:
-        from translate.ui.words import use
+    from translate.ui import words as spoken
 
-        use(words)
+    spoken.use(words or spoken.ENGLISH)  # before the page is imported
     from translate.ui import page
 
     page.serve(host, port, auth, share, models, max_pixels, train, mcp)
