@@ -20,14 +20,13 @@ def main(
         max_pixels: of a picture that is given; larger ones are refused with a sentence
         train: visitors may train models; --no-train for machines that others can reach
         mcp: assistants may call the models as tools, at /mcp (Model Context Protocol)
-        words: of the page in another language: a translated copy of translate/ui/english.toml
+        words: of a page in another language: a translated copy of translate/ui/english.toml
     """
     from translate import machine
+    from translate.ui.words import ENGLISH, use
 
     machine.tune()  # before anything imports torch
-    from translate.ui import words as spoken
-
-    spoken.use(words or spoken.ENGLISH)  # before the page is imported
+    use(words or ENGLISH)  # before anything imports the page
     from translate.ui import page
 
     page.serve(host, port, auth, share, models, max_pixels, train, mcp)
