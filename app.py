@@ -1,6 +1,5 @@
 """Open the page: `python app.py`, then http://127.0.0.1:7860."""
 
-import sys
 from pathlib import Path
 
 
@@ -23,9 +22,10 @@ def main(
         words: of a page in another language: a translated copy of translate/ui/english.toml
     """
     from translate import machine
-    from translate.ui.words import ENGLISH, use
 
     machine.tune()  # before anything imports torch
+    from translate.ui.words import ENGLISH, use
+
     use(words or ENGLISH)  # before anything imports the page
     from translate.ui import page
 
@@ -37,4 +37,4 @@ if __name__ == "__main__":
 
     from translate.cli import exit_code
 
-    sys.exit(exit_code(lambda: tyro.cli(main)))
+    raise SystemExit(exit_code(lambda: tyro.cli(main)))
