@@ -83,6 +83,9 @@ HEALTHY = {
     "pix2pix": dict(batch_size=2, count=24, steps=80),
     "cyclegan": dict(batch_size=1, count=16, steps=80),
     "stackgan": dict(batch_size=4, count=24, text_steps=10, steps=80),
+    "gan_cls": dict(batch_size=4, count=24, text_steps=10, steps=80),
+    "df_gan": dict(batch_size=4, count=24, text_steps=10, steps=80),
+    "dit": dict(batch_size=4, count=24, text_steps=10, autoencoder_steps=30, steps=80),
 }
 
 
@@ -308,7 +311,7 @@ def test_an_ear_hears_and_changes_nothing():
     from models.common import objectives
 
     ear, game = (
-        vitals.Ear(objectives.game("non-saturating"), "non-saturating"),
+        vitals.Ear(objectives.game("non-saturating")),
         objectives.game("non-saturating"),
     )
     real, fake = torch.tensor([[2.0], [0.0]]), torch.tensor([[1.0], [0.0]])
@@ -316,6 +319,10 @@ def test_an_ear_hears_and_changes_nothing():
     assert vitals.mean(ear.ranks) == (1 + 1 + 0 + 0.5) / 4
     smooth = torch.tensor([[0.9], [0.9]])
     assert ear.discriminate(real, fake, smooth) == game.discriminate(real, fake, smooth)
+    wrong = torch.tensor([[9.0], [9.0]])
+    loss = game.discriminate(real, fake, mismatched=wrong)
+    assert ear.discriminate(real, fake, mismatched=wrong) == loss > game.discriminate(real, fake)
+    assert vitals.mean(ear.ranks) == (1 + 1 + 0 + 0.5) / 4, "wrong captions are no made pictures"
     x, y = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
 
     def D(pictures):

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 import datasets
-from models.text.gan_cls import GANCLS, Discriminator, Generator, loss_of_D
+from models.common import objectives
+from models.text.gan_cls import GANCLS, Discriminator, Generator
 from tests.conftest import build
 from translate.training.stream import collate
 
@@ -44,11 +45,12 @@ def test_the_loss_of_three_pairs_by_hand():
     real, wrong, fake = torch.tensor([0.5]), torch.tensor([-1.0]), torch.tensor([2.0])
     p = [1 / (1 + math.exp(-v)) for v in (0.5, -1.0, 2.0)]
     expected = -math.log(p[0]) - 0.5 * math.log(1 - p[1]) - 0.5 * math.log(1 - p[2])
-    assert loss_of_D(real, wrong, fake).item() == pytest.approx(expected)
+    loss_of_D = objectives.game("non-saturating").discriminate
+    assert loss_of_D(real, fake, mismatched=wrong).item() == pytest.approx(expected)
     alone = -math.log(p[0]) - math.log(1 - p[2])
-    assert loss_of_D(real, None, fake).item() == pytest.approx(alone)
+    assert loss_of_D(real, fake).item() == pytest.approx(alone)
     smooth = -0.9 * math.log(p[0]) - 0.1 * math.log(1 - p[0]) - math.log(1 - p[2])
-    assert loss_of_D(real, None, fake, 0.9).item() == pytest.approx(smooth), "never on fakes"
+    assert loss_of_D(real, fake, 0.9).item() == pytest.approx(smooth), "never on fakes"
 
 
 def test_wrong_captions_count_unless_switched_off():

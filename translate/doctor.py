@@ -86,12 +86,13 @@ class Doctor(Observer):
         self.train = samples(train, count)
         self.held_out = samples(held_out if self.separate else train, count)
         self.pictures = all(self.train[key].ndim == 4 for key in task.sides())  # not points, not films
-        self.pool = small(train, task.sides()[-1], POOL) if self.pictures and self.separate else None
+        self.target = task.sides()[-1]
+        self.pool = small(train, self.target, POOL) if self.pictures and self.separate else None
         self.before = remembered(task)
         self.away, self.ear = False, None
         game = getattr(task, "objective", None)
         if hasattr(game, "discriminate"):
-            self.ear = task.objective = Ear(game, getattr(task.config, "objective", ""))
+            self.ear = task.objective = Ear(game, alone=not {"text", "label"} & {*task.takes})
 
     def __call__(self, seen: Seen) -> None:
         """Say new alarms, and write them to `logs.jsonl`."""
@@ -100,7 +101,9 @@ class Doctor(Observer):
         if self.away or seen.t % EVERY:  # or the last update
             return
         try:
-            found = self.visit(seen.t, seen.logs, seen.norms, seen.task)
+            device = next(seen.task.parameters()).device.type
+            with torch.autocast(device, seen.precision, enabled=seen.precision is not None):
+                found = self.visit(seen.t, seen.logs, seen.norms, seen.task)
         except Exception as error:  # whoever watches must not end what is watched
             self.away = True
             what = f"{type(error).__name__}: {error}"
@@ -113,12 +116,10 @@ class Doctor(Observer):
 
     def visit(self, t: int, logs: dict[str, float], norms: dict[str, float], task: Task) -> list[Alarm]:
         """New alarms after `t` updates, with the newest mean losses and gradient norms."""
-        v = Vitals(t, dict(logs), dict(norms), moved(self.before, task, EVERY))
+        v = Vitals(t, dict(logs), dict(norms), moved(self.before, task, EVERY), begins=task.begins)
         self.before = remembered(task)
-        if not self.history and self.pictures:
-            source = self.train[task.sides()[-1]].float()
-            facts = {"least": source.min(), "most": source.max(), "deviation": source.std()}
-            v.samples = {f"data's {name}": float(value) for name, value in facts.items()}
+        if not self.history:
+            v.samples = self.data_range()
         if self.ear is not None and self.ear.losses:
             ear = self.ear
             v.game, v.rank, v.fool, v.pull = ear.name, mean(ear.ranks), mean(ear.fools), mean(ear.pulls)
@@ -126,8 +127,8 @@ class Doctor(Observer):
                 v.loss_D = mean(ear.losses) / BLIND[ear.name]
             if ear.made is not None and ear.made.ndim == ear.real.ndim == 4:
                 v.moments = moment_distance(ear.made, ear.real)
-        if t % SAMPLE == 0:
-            v.samples |= self.sampled(task, {name for name, share in v.moved.items() if share > 0})
+        if t % SAMPLE == 0 and v.age > 0:
+            v.samples |= self.sampled(task, frozenset(name for name, share in v.moved.items() if share > 0))
         if self.ear is not None:
             self.ear.forget()
         return self.examine(v)
@@ -152,11 +153,22 @@ class Doctor(Observer):
         self.alarms += found
         return found
 
+    def data_range(self) -> Evidence:
+        """What values the pictures have that it learns from."""
+        if not self.pictures:
+            return {}
+        source = self.train[self.target].float()
+        facts = {"least": source.min(), "most": source.max(), "deviation": source.std()}
+        return {f"data's {name}": float(value) for name, value in facts.items()}
+
     # --- samples ------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def sampled(self, task: Task, learns: set[str]) -> Evidence:
-        """What pictures made for the purpose show; weights, modes and random state are as before."""
+    def sampled(self, task: Task, learns: frozenset[str] = frozenset()) -> Evidence:
+        """What pictures made for the purpose show; weights, modes and random state are as before.
+
+        learns: names of the networks that do; a D that does not is not asked.
+        """
         device = next(task.parameters()).device
         batch = to_device(self.held_out, device)
         if not self.pictures:
@@ -212,8 +224,8 @@ class Doctor(Observer):
     def gap(self, held_out: Tensor, task: Task) -> Evidence:
         """(E D(train) - E D(held out)) / (E D(train) - E D(made)): 0 of a D that generalises, 1 at worst."""
         batch = len(self.ear.made)
-        if {"text", "label"} & {*task.takes} or self.ear.real.shape[1:] != held_out.shape[1:]:
-            return {}  # D sees more than the picture
+        if self.ear.real.shape[1:] != held_out.shape[1:]:
+            return {}
         train = self.train[task.sides()[-1]].to(held_out.device).float()
         own, other, made = (
             float(self.ear.D(x[:batch]).float().mean()) for x in (train, held_out, self.ear.made)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from translate.vitals import Evidence, Vitals
 
 LATE = 1000  # updates after which a G has begun
+PIXELS = ("L1", "cycle", "reconstruction", "MSE", "content", "pixels", "error")  # losses that need no D
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def median(values: list[float]) -> float:
 def has_pixel_loss_falling(v: Vitals, history: list[Vitals]) -> bool:
     """Where G learns from pixels too, a D that wins does no harm (pix2pixHD, issue 255)."""
     for name, value in v.logs.items():
-        if name.startswith(("L1", "cycle", "reconstruction", "MSE", "content", "pixels")) and history:
+        if name.startswith(PIXELS) and history:
             return value < history[0].logs.get(name, math.inf)
     return False
 
@@ -105,7 +106,7 @@ def collapsed(v: Vitals, history: list[Vitals]) -> Evidence | None:
     if ratio is None or not before or ratio >= 0.25 or ratio > 1.1 * before[-1]:
         return None
     fallen = ratio < 0.5 * max(before)
-    return {name: ratio} if fallen or ratio < 0.02 or v.t >= LATE else None
+    return {name: ratio} if fallen or ratio < 0.02 or v.age >= LATE else None
 
 
 def shifted(v: Vitals, history: list[Vitals]) -> Evidence | None:
@@ -122,7 +123,7 @@ def untouched(*limits: tuple[str, float, float]) -> Callable[[Vitals, list[Vital
         found = {
             name: v.samples[name]
             for name, ever, late in limits
-            if abs(v.samples.get(name, math.inf)) < (late if v.t >= LATE else ever)
+            if abs(v.samples.get(name, math.inf)) < (late if v.age >= LATE else ever)
         }
         return found or None
 

@@ -79,6 +79,11 @@ class Task(nn.Module):
             name = type(self).__module__.rpartition(".")[2]
             raise UserError(f"{name} learns from {self.data}, not from points such as {info.name}; try gan")
 
+    @property
+    def begins(self) -> int:
+        """The update from which all that is exported learns; what is drawn before it says nothing yet."""
+        return 0
+
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer per network that `step` updates; `update(name, loss)` uses them by name."""
         raise TypeError(f"{type(self).__name__} must define optimizers()")

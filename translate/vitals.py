@@ -33,13 +33,20 @@ class Vitals:
     pull: float | None = None  # E |∂ loss of G / ∂ D's answer|, 1 at most
     moments: float | None = None  # |μ - μ'|² + |σ - σ'|² of made and real pictures at 8 x 8
     samples: Evidence = field(default_factory=dict)  # of pictures made for the purpose
+    begins: int = 0  # the update from which all that is exported learns
+
+    @property
+    def age(self) -> int:
+        """Updates of what makes the pictures."""
+        return self.t - self.begins
 
 
 class Ear:
     """Stands for a task's game and hears what passes through it; all else is the game's."""
 
-    def __init__(self, game: Any, name: str):
-        self.game, self.name = game, name
+    def __init__(self, game: Any, alone: bool = True):
+        """alone: D sees nothing but the picture, so that it can be asked about others."""
+        self.game, self.alone = game, alone
         self.forget()
 
     def forget(self) -> None:
@@ -51,8 +58,8 @@ class Ear:
         self.real: Tensor | None = None
         self.D: Any = None
 
-    def discriminate(self, real: Tensor, fake: Tensor, *target: Tensor) -> Tensor:
-        loss = self.game.discriminate(real, fake, *target)
+    def discriminate(self, real: Tensor, fake: Tensor, *more: Any, **given: Any) -> Tensor:
+        loss = self.game.discriminate(real, fake, *more, **given)
         a, b = (x.detach().float().reshape(len(x), -1).mean(1) for x in (real, fake))
         above = (a[:, None] > b[None]).float() + 0.5 * (a[:, None] == b[None]).float()
         self.ranks.append(above.mean())
@@ -68,7 +75,7 @@ class Ear:
 
         loss = self.game.fool(heard, fake, real)
         self.fools.append(loss.detach())
-        self.made, self.real, self.D = fake.detach(), real.detach(), D
+        self.made, self.real, self.D = fake.detach(), real.detach(), D if self.alone else None
         return loss
 
     def pull(self, s: Tensor) -> Tensor:

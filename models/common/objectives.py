@@ -19,6 +19,7 @@ Critic = Callable[[Tensor], Tensor]  # D: pictures [B, C, H, W] to logits [B, ..
 class Game:
     """What games have in common that judge each picture alone."""
 
+    name: str  # as `--objective` has it
     boundary = 0.0  # logits above it say "real"
 
     def as_real(self, logits: Tensor) -> Tensor:
@@ -29,16 +30,27 @@ class Game:
         """The loss of D, of each logit, for a picture that is fake."""
         raise TypeError(f"{type(self).__name__} does not judge pictures one by one")
 
-    def discriminate(self, real: Tensor, fake: Tensor, target: Tensor | None = None) -> Tensor:
-        """target: of the real pictures, where it is not 1 (`choices.discriminate`); fakes have 0."""
-        as_target = self.as_real(real)
+    def discriminate(
+        self, real: Tensor, fake: Tensor, target: Tensor | float | None = None,
+        mismatched: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """target: of the real pictures, where it is not 1 (`choices.discriminate`); fakes have 0.
+
+        mismatched: of real pictures with what belongs to others, such as captions: they are false, too, and
+        weigh as much as the fakes, one half each (Reed et al. 2016, arXiv 1605.05396, algorithm 1).
+        """
+        as_target, false = self.as_real(real), self.as_fake(fake).mean()
         if target is not None:
             as_target = target * as_target + (1 - target) * self.as_fake(real)
-        return as_target.mean() + self.as_fake(fake).mean()
+        if mismatched is not None:
+            false = (false + self.as_fake(mismatched).mean()) / 2
+        return as_target.mean() + false
 
 
 class Minimax(Game):
     """Goodfellow et al. 2014 (arXiv 1406.2661), eq. 1: min_G max_D E log D(x) + E log(1 - D(G(z)))."""
+
+    name = "minimax"
 
     def as_real(self, logits: Tensor) -> Tensor:
         return F.softplus(-logits)
@@ -53,6 +65,8 @@ class Minimax(Game):
 class NonSaturating(Minimax):
     """Goodfellow et al. 2014, section 3: G maximises log D(G(z)), whose gradient does not vanish early."""
 
+    name = "non-saturating"
+
     def fool(self, D: Critic, fake: Tensor, real: Tensor) -> Tensor:
         return F.softplus(-D(fake)).mean()
 
@@ -60,6 +74,7 @@ class NonSaturating(Minimax):
 class LeastSquares(Game):
     """LSGAN, Mao et al. 2017 (arXiv 1611.04076), eq. 9, with labels 0 and 1 and without its factors 1/2."""
 
+    name = "least-squares"
     boundary = 0.5
 
     def as_real(self, logits: Tensor) -> Tensor:
@@ -78,6 +93,8 @@ class Wasserstein(Game):
     A lecture prints D's and G's losses as D(x) - D(G(z)) and D(G(z)): both are maximised there.
     """
 
+    name = "wasserstein"
+
     def as_real(self, logits: Tensor) -> Tensor:
         return -logits
 
@@ -90,6 +107,8 @@ class Wasserstein(Game):
 
 class Hinge(Game):
     """Lim & Ye 2017 (arXiv 1705.02894); Miyato et al. 2018 (arXiv 1802.05957), eqs. 16 and 17."""
+
+    name = "hinge"
 
     def as_real(self, logits: Tensor) -> Tensor:
         return F.relu(1 - logits)
@@ -107,6 +126,8 @@ class RelativisticPairing:
     Stable together with R1 and R2 (Huang et al. 2024, arXiv 2501.05441): `--penalty r1 r2`.
     """
 
+    name = "relativistic"
+
     def discriminate(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.softplus(fake - real).mean()
 
@@ -116,12 +137,8 @@ class RelativisticPairing:
 
 
 GAMES = {
-    "minimax": Minimax,
-    "non-saturating": NonSaturating,
-    "least-squares": LeastSquares,
-    "wasserstein": Wasserstein,
-    "hinge": Hinge,
-    "relativistic": RelativisticPairing,
+    game.name: game
+    for game in (Minimax, NonSaturating, LeastSquares, Wasserstein, Hinge, RelativisticPairing)
 }
 
 

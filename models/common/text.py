@@ -249,6 +249,10 @@ class FromText(Task):
             self.text_width, self.text_steps, self.text = self.frozen.width, 0, nn.Identity()
             self.config = dataclasses.replace(config, text_revision=self.frozen.revision)
 
+    @property
+    def begins(self) -> int:
+        return self.text_steps
+
     def text_optimizer(self) -> dict[str, torch.optim.Optimizer]:
         """Of the encoder and what it learns against; none where it is frozen from the start."""
         if self.frozen:

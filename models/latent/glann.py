@@ -67,6 +67,10 @@ class GLANN(glo.GLO):
         """The update that phase 2 begins with."""
         return round(self.config.glo_share * self.config.steps)
 
+    @property
+    def begins(self) -> int:
+        return self.first()
+
     def lr_scale(self, t: int, name: str) -> float:
         return 0.5 ** (10 * t // self.first()) if t < self.first() else 1.0
 

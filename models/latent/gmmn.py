@@ -79,9 +79,13 @@ class GMMN(Task):
             found["AE"] = torch.optim.Adam(parameters, lr=rate, fused=True)
         return found
 
+    @property
+    def begins(self) -> int:
+        return round(self.config.ae_share * self.config.steps) if self.config.space == "codes" else 0
+
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x = self.config, (batch["image"].float().flatten(1) + 1) / 2
-        if c.space == "codes" and t < round(c.ae_share * c.steps):
+        if t < self.begins:
             error = ae.squared_error(x, self.decoder(self.encoder(x))).mean()
             update("AE", error)
             return {"AE": error.detach()}

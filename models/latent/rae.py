@@ -112,6 +112,10 @@ class RAE(ae.AE):
         """The update that the fit of the density begins with."""
         return round((1 - self.config.density_share) * self.config.steps)
 
+    @property
+    def begins(self) -> int:
+        return self.first()
+
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, x = self.config, batch["image"]
         if t >= self.first():

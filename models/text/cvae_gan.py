@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.options import Captions
+from models.common import objectives
 from models.common.text import FromText
 from models.latent import vae
 from models.text import df_gan
@@ -175,6 +176,7 @@ class CVAEGAN(FromText):
         self.G = Generator(c.noise, self.text_width, c.channels, c.most, c.size, colours)
         self.E = Encoder(c.noise, self.text_width, c.channels_D, c.most_D, c.size, colours)
         self.D = Discriminator(self.text_width, c.channels_D, c.most_D, c.size, colours, c.joint)
+        self.objective = objectives.game("hinge")
         for layer in [*self.E.trunk, *self.D.trunk]:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, 0.2)
@@ -203,7 +205,7 @@ class CVAEGAN(FromText):
         if game:
             played, seen = self.play(x, e, self.sentences(batch["wrong"]), fake, t, update)
             now = self.D(fake)
-            fool = -self.D.match(now, e).mean()
+            fool = self.objective.fool(lambda _: self.D.match(now, e), fake, x)
             features = (now[:half] - seen[:half].detach()).square().mean()
             damsm = self.damsm(fake, e, x)
             loss = loss + c.lambda_adversarial * fool + c.lambda_features * features + damsm
@@ -217,10 +219,10 @@ class CVAEGAN(FromText):
         """
         c = self.config
         seen, faked = self.D(torch.cat([x, fake.detach().to(x.dtype)])).split(len(x))
-        real, false = df_gan.hinge(self.D, seen, faked, e, wrong if c.matching else None)
-        penalty = self.penalty(x, e) if t % c.penalty_every == 0 else real.new_zeros(())
-        update("D", real + false + c.penalty_every * penalty)
-        return {"D_real": real, "D_false": false}, seen
+        loss_D = df_gan.discriminate(self.objective, self.D, seen, faked, e, wrong if c.matching else None)
+        penalty = self.penalty(x, e) if t % c.penalty_every == 0 else loss_D.new_zeros(())
+        update("D", loss_D + c.penalty_every * penalty)
+        return {"D": loss_D}, seen
 
     penalty = df_gan.DFGAN.penalty  # MA-GP
 

@@ -182,18 +182,15 @@ class Discriminator(nn.Module):
         return self.joint(torch.cat([features, e], 1))
 
 
-def hinge(
-    D: nn.Module, seen: Tensor, faked: Tensor, e: Tensor, wrong: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """E[(1 - D(x, e))⁺], and the mean of the other two terms of L_D, each a number.
+def discriminate(
+    game: objectives.Game, D: nn.Module, seen: Tensor, faked: Tensor, e: Tensor, wrong: Tensor | None
+) -> Tensor:
+    """L_D without its penalty, from D's features of x and of G(z, e), [B, F, 4, 4].
 
-    seen, faked: D's features of x and of G(z, e), [B, F, 4, 4]; e, wrong: sentences [B, E]. Without
-    `wrong` (ê) the term of generated pictures weighs 1.
+    e, wrong: sentences [B, E]. Without `wrong` (ê) the term of generated pictures weighs 1.
     """
-    real, false = F.relu(1 - D.match(seen, e)).mean(), F.relu(1 + D.match(faked, e)).mean()
-    if wrong is not None:
-        false = (false + F.relu(1 + D.match(seen, wrong)).mean()) / 2
-    return real, false
+    mismatched = None if wrong is None else D.match(seen, wrong)
+    return game.discriminate(D.match(seen, e), D.match(faked, e), mismatched=mismatched)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,6 +236,7 @@ class DFGAN(FromText):
             self.D = Projected(self.text_width, c.size, c.joint)
         else:
             self.D = Discriminator(self.text_width, c.channels, c.size, colours, c.joint)
+        self.objective = objectives.game("hinge")
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
@@ -263,15 +261,16 @@ class DFGAN(FromText):
             seen = self.look(x)
         faked = self.look(fake)
         both = [torch.cat([a, b.detach().to(a.dtype)]) for a, b in zip(seen, faked, strict=True)]
-        real, false = hinge(self.D, *self.D.judge(both).split(len(x)), e, wrong if c.matching else None)
-        loss_D = real + false
+        judged = self.D.judge(both).split(len(x))
+        loss_D = discriminate(self.objective, self.D, *judged, e, wrong if c.matching else None)
         smooth = c.discriminator == "plain" and t % c.penalty_every == 0
         penalty = self.penalty(x, e) if smooth else loss_D.new_zeros(())
         update("D", loss_D + c.penalty_every * penalty)  # eq. 3
 
-        loss_G, damsm = -self.D.match(self.D.judge(faked), e).mean(), self.damsm(fake, e, x)
+        loss_G = self.objective.fool(lambda _: self.D.match(self.D.judge(faked), e), fake, x)
+        damsm = self.damsm(fake, e, x)
         update("G", loss_G + damsm)
-        logs = {"D_real": real, "D_false": false, "penalty": penalty, "G": loss_G}
+        logs = {"D": loss_D, "penalty": penalty, "G": loss_G}
         return {name: value.detach() for name, value in logs.items()} | self.logged(damsm)
 
     def look(self, x: Tensor) -> list[Tensor]:

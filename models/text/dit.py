@@ -177,6 +177,10 @@ class DiT(FromText):
         update("flow", loss)
         return {"flow": loss.detach()}
 
+    @property
+    def begins(self) -> int:
+        return self.learned
+
     def lr_scale(self, t: int, name: str) -> float:
         c, since = self.config, t - self.text_steps
         if t < self.text_steps:

@@ -15,10 +15,10 @@ updates, instead of from a character network trained on class labels.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.options import Captions
+from models.common import objectives
 from models.common.layers import init_normal
 from models.common.text import FromText
 from translate.config import TextConfig
@@ -78,13 +78,6 @@ class Discriminator(nn.Module):
         return self.joint(torch.cat([maps, e], 1)).flatten()
 
 
-def loss_of_D(real: Tensor, mismatched: Tensor | None, fake: Tensor, smooth: float = 1.0) -> Tensor:
-    """L_D from logits. smooth: the aim for real pictures, e.g. 0.9 (one-sided: never for fakes)."""
-    right = smooth * F.softplus(-real).mean() + (1 - smooth) * F.softplus(real).mean()
-    false = F.softplus(fake).mean()
-    return right + (false if mismatched is None else (F.softplus(mismatched).mean() + false) / 2)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Config(Captions, TextConfig):
     """GAN-CLS (Reed et al. 2016)"""
@@ -114,6 +107,7 @@ class GANCLS(FromText):
         self.D = Discriminator(self.text_width, c.compressed, c.channels, c.size, colours)
         init_normal(self.G)
         init_normal(self.D)
+        self.objective = objectives.game("non-saturating")
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
@@ -134,14 +128,14 @@ class GANCLS(FromText):
         seen = self.D(x)
         mismatched = self.D.match(seen, wrong) if c.matching else None
         false = self.D.match(self.D(fake.detach()), e)
-        loss_D = loss_of_D(self.D.match(seen, e), mismatched, false, c.smooth)
+        loss_D = self.objective.discriminate(self.D.match(seen, e), false, c.smooth, mismatched)
         update("D", loss_D)
 
-        loss_G = F.softplus(-self.D.match(self.D(fake), e)).mean()
+        loss_G = self.objective.fool(lambda y: self.D.match(self.D(y), e), fake, x)
         if c.interpolate:
             between = (e + e.roll(1, 0)) / 2
             drawn = self.G(torch.randn(len(x), c.noise, device=x.device), between)
-            loss_G = loss_G + F.softplus(-self.D.match(self.D(drawn), between)).mean()
+            loss_G = loss_G + self.objective.fool(lambda y: self.D.match(self.D(y), between), drawn, x)
         damsm = self.damsm(fake, e, x)
         update("G", loss_G + damsm)
         return {"D": loss_D.detach(), "G_fool": loss_G.detach()} | self.logged(damsm)

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.options import Captions
+from models.common import objectives
 from models.common.layers import init_normal
 from models.common.text import FromText
 from models.text import gan_cls
@@ -158,6 +159,11 @@ class StackGAN(FromText):
         for name, network in self.named_children():
             if name[0] in "GD":
                 init_normal(network)
+        self.objective = objectives.game("non-saturating")
+
+    @property
+    def begins(self) -> int:
+        return self.text_steps + (self.config.stage1_steps if self.two else 0)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         c = self.config
@@ -193,10 +199,11 @@ class StackGAN(FromText):
 
         seen = D(real)
         mismatched = D.match(seen, wrong) if c.matching else None
-        loss_D = gan_cls.loss_of_D(D.match(seen, phi), mismatched, D.match(D(fake.detach()), phi), c.smooth)
+        false = D.match(D(fake.detach()), phi)
+        loss_D = self.objective.discriminate(D.match(seen, phi), false, c.smooth, mismatched)
         update(f"D_{number}", loss_D)
 
-        fool = F.softplus(-D.match(D(fake), phi)).mean()
+        fool = self.objective.fool(lambda y: D.match(D(y), phi), fake, real)
         damsm = self.damsm(fake, phi, x)
         update(f"G_{number}", fool + c.lambda_kl * kl + damsm)
         logs = {f"D_{number}": loss_D, f"fool_{number}": fool, "KL": kl}

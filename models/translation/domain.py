@@ -12,6 +12,7 @@ M is not asked to keep anything of its input: that is what `cyclegan` and `cut` 
 it so; networks and step sizes are CycleGAN's.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,9 +68,13 @@ class Domain(Task):
         update("D", loss + objectives.regularise(self.D, real, fake, t, self.config))
         return loss.detach()
 
+    @property
+    def begins(self) -> int:
+        return math.ceil(self.config.alone * self.config.steps) if self.config.fixed else 0
+
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         c, a, b = self.config, batch["a"], batch["b"]
-        if c.fixed and t < c.alone * c.steps:
+        if t < self.begins:
             return {"D": self.discriminate(b, a, t, update)}
         fake = self.M(a)
         logits: list[Tensor] = []

@@ -53,5 +53,7 @@ def pictured(folder: Path, data: str | None) -> list:
         for part in ("train", "test")
     )
     seen = Doctor(task, *parts)
-    vitals = [Vitals(steps, samples=seen.sampled(task)) for _ in range(2)]  # signs of samples want two looks
-    return [alarm for v in vitals for alarm in seen.examine(v)]
+    if steps <= task.begins:
+        raise UserError(f"not all of its networks learned, which would begin at update {task.begins:,}")
+    v = Vitals(steps, samples=seen.data_range() | seen.sampled(task), begins=task.begins)
+    return [alarm for _ in range(3) for alarm in seen.examine(v)]  # some signs want two looks after a first
