@@ -1,8 +1,10 @@
 """Train the readers that judge generated pictures: `python -m benchmarks.readers --data emoji.zip`.
 
-From emoji.zip (or its folder), emoji-style: which of the five styles of real emoji a picture is drawn in.
-From `birds`, birds: the nine attributes of a drawn bird. From any other labelled data the classes, under the
-name given: `--data DIR --name lenet-mnist`. Such names are networks of `evaluate --features`.
+From emoji.zip (or its folder), emoji-style: which of the five styles of real emoji a picture is drawn in; and
+with `--name emoji-group --size 64 --width 16` which of Unicode's groups it shows, in whatever style. From
+`birds`, birds: the nine attributes of a drawn bird. From any other labelled data the classes, under the name
+given: `--data DIR --name lenet-mnist`, `--data cifar10.zip --name cifar10 --size 64 --width 16 --mirror`.
+Such names are networks of `evaluate --features`.
 """
 
 import sys
@@ -10,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+GROUPS = {  # of emoji, as Unicode numbers and calls them
+    0: "smileys and emotion", 1: "people and body", 3: "animals and nature", 4: "food and drink",
+    5: "travel and places", 6: "activities", 7: "objects", 8: "symbols", 9: "flags",
+}  # fmt: skip
 FOLDER = Path(__file__).resolve().parent.parent / "pretrained" / "readers"
 BATCH = 64
 
@@ -117,6 +123,8 @@ def main(settings: Settings) -> None:
     machine.tune()
     if settings.data == "birds":
         birds_reader(settings)
+    elif settings.name == "emoji-group":
+        group_reader(settings)
     elif settings.name:
         classes_reader(settings)
     else:
@@ -169,6 +177,60 @@ def moved(pictures, generator):
     tops, lefts = torch.randint(2 * most + 1, (2, len(pictures)), generator=generator).tolist()
     cut = [x[:, i : i + side, j : j + side] for x, i, j in zip(wide, tops, lefts, strict=True)]
     return torch.stack(cut)
+
+
+def table_of(data: str) -> str:
+    """`captions.csv` of emoji.zip or its folder: split, file, name, tags, group, subgroup."""
+    import zipfile
+
+    if not data.endswith(".zip"):
+        return (Path(data) / "captions.csv").read_text()
+    with zipfile.ZipFile(data) as archive:
+        return archive.read("captions.csv").decode()
+
+
+def grouped(settings: Settings, part: str):
+    """Pictures [N, 3, size, size] of that part, each emoji in every style, and the places of their groups."""
+    import csv
+
+    import torch
+
+    import datasets
+
+    rows = csv.DictReader(table_of(settings.data).splitlines())
+    group, numbers = {row["file"]: int(row["group"]) for row in rows if row["group"]}, list(GROUPS)
+    found = datasets.load(
+        "labels", f"{settings.data}/{part}", size=settings.size, resize="resize", flip=False
+    )
+    samples = [found.sample(i, torch.Generator()) for i in range(len(found))]
+    known = [(s["image"], group.get(Path(s["file"]).stem)) for s in samples]
+    known = [(image, numbers.index(number)) for image, number in known if number in GROUPS]
+    return torch.stack([image for image, _ in known]), torch.tensor([place for _, place in known])
+
+
+def group_reader(settings: Settings) -> None:
+    import torch
+
+    from translate.metrics import reader as readers
+
+    pictures, groups = grouped(settings, "train")
+    torch.manual_seed(0)
+    reader = readers.Reader({"group": tuple(GROUPS.values())}, settings.size, settings.width)
+
+    def batch(t: int):
+        generator = torch.Generator().manual_seed(t)
+        chosen = torch.randint(len(pictures), (BATCH,), generator=generator)
+        return augmented(pictures[chosen], generator), {"group": groups[chosen]}
+
+    readers.fit(reader, batch, settings.steps)
+    pictures, groups = grouped(settings, "test")
+    right = readers.accuracy(reader, pictures, {"group": groups})["group"]
+    most = float(groups.bincount().max() / len(groups))
+    print(f"{right:.2%} of {len(groups)} test pictures read right; the largest group has {most:.2%}")
+    facts = {"test_accuracy": f"{right:.4f}", "data": "emoji.zip (OpenMoji, Noto, Twemoji, Blobmoji)"}
+    output = settings.output or FOLDER / "emoji-group.safetensors"
+    readers.save(reader, output, facts)
+    print(output)
 
 
 def emoji_reader(settings: Settings) -> None:
