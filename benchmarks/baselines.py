@@ -49,7 +49,7 @@ SHOWN = 10  # samples of each row in the picture
 class Settings:
     folder: Path | None = HERE.parent / "shared" / "data"  # where mnist/, fashion/ and cifar10.zip lie
     sets: tuple[str, ...] = ("mnist",)  # mnist fashion cifar10
-    rows: tuple[str, ...] = ()  # only those whose name begins so, e.g. GLANN; default all
+    rows: tuple[str, ...] = ()  # only those of this name, or whose name begins so; default all
     minutes: float = 30.0  # of one thread, to train each
     channels: int = 32  # width of the convolutions beside the picture, of every method
     samples: int = 10_000  # judged
@@ -68,6 +68,12 @@ def rows() -> dict[str, tuple[str, dict]]:
             if tuple(method.takes) == ("noise",) and method.data == "images":
                 found[(method.Config.__doc__ or name).split(" (")[0]] = (name, {})
     return {row: what for row, what in found.items() if what[0] in names()}
+
+
+def wanted(row: str, asked: tuple[str, ...]) -> bool:
+    """Whether a row is asked for: by name, or by the beginning of names where no row is called so."""
+    known = rows()
+    return not asked or any(row == name or (name not in known and row.startswith(name)) for name in asked)
 
 
 def config_of(task: str, given: dict, name: str, settings: Settings, output: Path):
@@ -315,7 +321,7 @@ def main(settings: Settings) -> None:
             known["real training pictures"] = floor(some, judge, settings)
         for row, (task, given) in rows().items():
             done = known.get(row, {}).get("minutes", 0) >= settings.minutes
-            if done or (settings.rows and not row.startswith(settings.rows)):
+            if done or not wanted(row, settings.rows):
                 continue
             model, config, facts = trained(row, task, given, settings, name)
             found = judged(model, judge, settings)

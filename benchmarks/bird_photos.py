@@ -97,16 +97,20 @@ def main(settings: Settings) -> None:
     machine.tune()
     import torch
 
-    from benchmarks.captions import ALIKE, EACH, held_out, judged, matching
+    from benchmarks.captions import held_out, judged
     from translate import figures
     from translate.inference.catalog import locate
     from translate.inference.pipeline import Pipeline
     from translate.metrics import captions as metric
     from translate.metrics import frechet, neighbours
+    from translate.metrics.evidence import ALIKE, EACH
 
     pipelines = {locate(name): Pipeline.from_pretrained(locate(name)) for name in settings.models}
     size = max(pipeline.task.config.size for pipeline in pipelines.values())
-    real, captions, kinds, _ = held_out(settings.data, settings.count, size)
+    chosen = held_out(settings.data, settings.count, size)
+    samples = [chosen.sample(i, None) for i in range(len(chosen))]
+    real, captions = torch.stack([s["image"] for s in samples]), [s["caption"] for s in samples]
+    kinds = getattr(chosen, "kinds", [str(i) for i in range(len(chosen))])
     judge = judged(settings)
     nets = [frechet.network(name)[0] for name in settings.features]
     seer, title = frechet.network("mobilenet-v2")
@@ -134,7 +138,7 @@ def main(settings: Settings) -> None:
         seen = frechet.described(made.split(32), seer)
         several = [[p.tensor for p in pipeline.imagine(text, EACH, seed=1)] for text in captions[:ALIKE]]
         alike = metric.diversity(torch.stack([torch.cat(row) for row in several])).value
-        gap = matching(folder, real, captions)
+        gap = metric.matching(folder, real, captions)
         scale = "" if gap is None or pipeline.task.log_odds else " (hinge)"
         cells = [folder.name, f"{facts['steps']:,}", f"{facts['images']:,}"]
         cells += ["" if spent is None else f"{spent:.0f}", *read(made)]

@@ -7,16 +7,14 @@ the generator's encoder; a Frechet distance to the real pictures; diversity; for
 state, how much higher D rates a picture with its own caption than with another's.
 """
 
+import itertools
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 READER = Path(__file__).resolve().parent.parent / "pretrained" / "readers" / "birds.safetensors"
 COLOURED = ("crown", "back", "belly", "wing", "tail", "beak")
-EACH = 6  # pictures of one caption for diversity
-ALIKE = 40  # captions whose pictures are compared
 SHOWN = 8  # rows of a sheet
 
 
@@ -35,20 +33,36 @@ class Settings:
     sheets: Path | None = None  # write pictures of the first captions into this folder
 
 
-def held_out(data: str, count: int, size: int):
-    """Real pictures [N, 3, size, size], a caption of each, their classes (or numbers) of the test part."""
-    import torch
+class Chosen:
+    """Some samples of a data set, seen at `size` pixels."""
 
+    def __init__(self, data, numbers: list[int]):
+        self.data, self.numbers, self.info = data, numbers, data.info
+        self.known: dict[int, dict] = {}
+        if hasattr(data, "kinds"):
+            self.kinds = [data.kinds[i] for i in numbers]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def sample(self, index: int, generator):
+        """As ever the same: by its number in the data."""
+        import torch
+
+        if index not in self.known:
+            number = self.numbers[index]
+            self.known[index] = self.data.sample(number, torch.Generator().manual_seed(number))
+        return self.known[index]
+
+
+def held_out(data: str, count: int, size: int) -> Chosen:
+    """The captions of the test part that are asked for, their pictures at `size` pixels."""
     import datasets
 
-    options = dict(resize="resize", flip=False)
-    found = datasets.load("captions", data, size=size, split="test", **options)
-    numbers = [i * len(found) // min(count, len(found)) for i in range(min(count, len(found)))]
-    if data.startswith("birds"):
-        numbers = unseen(found, count)
-    samples = [found.sample(i, torch.Generator().manual_seed(i)) for i in numbers]
-    kinds = [found.kinds[i] for i in numbers] if hasattr(found, "kinds") else list(map(str, numbers))
-    return torch.stack([s["image"] for s in samples]), [s["caption"] for s in samples], kinds, found
+    found = datasets.load("captions", data, size=size, split="test", resize="resize", flip=False)
+    count = min(count, len(found))
+    numbers = [i * len(found) // count for i in range(count)]
+    return Chosen(found, unseen(found, count) if data.startswith("birds") else numbers)
 
 
 def unseen(found, count: int) -> list[int]:
@@ -57,7 +71,7 @@ def unseen(found, count: int) -> list[int]:
 
     known = {tuple(birds.bird(i).attributes.values()) for i in range(birds.EPOCH)}
     fresh = (i for i in range(len(found)) if tuple(found.attributes(i).values()) not in known)
-    return [next(fresh) for _ in range(count)]
+    return list(itertools.islice(fresh, count))
 
 
 def judged(settings: Settings):
@@ -106,133 +120,107 @@ def looked_at(data, judge) -> dict:
     return seen
 
 
-def matching(folder: Path, pictures, captions: list[str]) -> float | None:
-    """Mean of D(picture, caption) - D(picture, another's caption), from a run's newest state.
-
-    None where there is no state, or no D. D as a probability where it is trained with cross entropy, as it is
-    (hinge) otherwise.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    from translate.training import checkpoint
-
-    states = checkpoint.states(folder)
-    if not states:
-        return None
-    task_class, config, info, _ = checkpoint.read_config(folder)
-    task = task_class(config, info)
-    tensors, _ = checkpoint.read_state(states[-1][1])
-    own = {k.removeprefix("task."): v for k, v in tensors.items() if k.startswith("task.")}
-    absent = task.load_state_dict(own, strict=False).missing_keys
-    task.eval()
-    name = next((name for name in ("D", "D_2", "D_1") if hasattr(task, name)), None)
-    if name is None or any(key.startswith(f"{name}.") for key in absent):
-        return None
-    D = getattr(task, name)
-    if pictures.shape[-1] != config.size:
-        pictures = F.interpolate(pictures, (config.size, config.size), mode="bilinear", antialias=True)
-    with torch.inference_mode():
-        sentences = task.sentences(captions)
-        seen = torch.cat([D(part) for part in pictures.split(32)])
-        rated = [D.match(seen, e).flatten() for e in (sentences, sentences.roll(len(sentences) // 2, 0))]
-    if task.log_odds:
-        rated = [logits.sigmoid() for logits in rated]
-    return float((rated[0] - rated[1]).mean())
-
-
 def main(settings: Settings) -> None:
     from translate import machine
 
     machine.tune()
-    import torch
-
+    import datasets
     from translate import figures
     from translate.inference.catalog import locate
-    from translate.inference.pipeline import Pipeline
-    from translate.metrics import captions as metric
-    from translate.metrics import frechet
-    from translate.metrics import reader as readers
+    from translate.metrics import captions, command, evaluation, features
+    from translate.training import checkpoint
 
-    pipelines = {Path(name).name: Pipeline.from_pretrained(locate(name)) for name in settings.models}
-    size = max(pipeline.task.config.size for pipeline in pipelines.values())
-    real, captions, kinds, found = held_out(settings.data, settings.count, size)
-    judge = judged(settings)
-    nets = [frechet.network(features) for features in settings.features]
-    truths = [frechet.described(real.split(32), net) for net, _ in nets]
-    made, seconds, alike = {"real": real}, {}, {}
-    for name, pipeline in pipelines.items():
-        start = time.perf_counter()
-        pictures = pipeline.from_noise(pipeline.noise(len(captions), 0), captions)
-        seconds[name] = (time.perf_counter() - start) / len(captions)
-        made[name] = torch.cat([picture.tensor for picture in pictures])
-        several = [[p.tensor for p in pipeline.imagine(text, EACH, seed=1)] for text in captions[:ALIKE]]
-        alike[name] = metric.diversity(torch.stack([torch.cat(row) for row in several]))
-        gap = matching(locate(next(m for m in settings.models if Path(m).name == name)), real, captions)
-        print(
-            f"{name}: D(match) - D(mismatch) {'unknown: no state, or no D' if gap is None else f'{gap:.3f}'}"
-        )
+    size = max(checkpoint.read_config(locate(model))[1].size for model in settings.models)
+    chosen, judge, cases = held_out(settings.data, settings.count, size), judged(settings), {}
+
+    def load(kind, data, *, split, **options):
+        return chosen if split == "test" else datasets.load(kind, data, split=split, **options)
+
+    given = dict(data=settings.data, count=len(chosen), most_train=2, network=settings.features[0])
     if settings.data.startswith("birds"):
-        from datasets import birds
+        from datasets.birds import attributes_in
 
-        alike["real"] = metric.diversity(of_captions(captions[:ALIKE], size))
-        reader, named = readers.load(settings.reader), [birds.attributes_in(text) for text in captions]
-        spread(reader, made, named)
-    print(f"\n{len(captions)} captions; {'; '.join(title for _, title in nets)}\n")
-    distances = " | ".join(f"Frechet distance, {features}" for features in settings.features)
+        given |= dict(reader=str(settings.reader), named=attributes_in)
+    for model in settings.models:
+        cases[Path(model).name] = case = command.gathered(model, load, datasets.options_of, **given)
+        case.judges.matcher = judge
+        e = case.evidence[0]
+        gap = captions.matching(case.folder, evaluation.floats(e.shown), e.captions)
+        told = "unknown: no state, or no D" if gap is None else f"{gap:.3f}"
+        print(f"{case.name}: D(match) - D(mismatch) {told}")
+    others = [features.network(name) for name in settings.features[1:]]
+    first = next(iter(cases.values()))
+    if settings.data.startswith("birds"):
+        spread(cases)
+    titles = [net.title for net in (first.judges.net, *others)]
+    print(f"\n{len(chosen)} captions; {'; '.join(titles)}\n")
+    distances = " | ".join(f"Frechet distance, {name}" for name in settings.features)
     print(f"| | R-precision | captions shuffled | {distances} | diversity | ms a picture |")
-    print("|---" * (5 + len(nets)) + "|")
-    for name, pictures in made.items():
-        own = metric.r_precision(judge, pictures, captions, kinds).value
-        other = pictures.roll(len(pictures) // 2, 0)  # neighbours may be of one class
-        shuffled = metric.r_precision(judge, other, captions, kinds).value
-        cells = [
-            ""
-            if name == "real"
-            else f"{frechet.frechet(frechet.described(pictures.split(32), net), truth).value:.1f}"
-            for (net, _), truth in zip(nets, truths, strict=True)
-        ]
-        cells.append(f"{alike[name].value:.1f}" if name in alike else "")
-        speed = f"{1000 * seconds[name]:.0f}" if name in seconds else ""
-        print(f"| {name} | {own:.3f} | {shuffled:.3f} | {' | '.join(cells)} | {speed} |", flush=True)
+    print("|---" * (5 + len(titles)) + "|")
+    e, blank = first.evidence[0], [""] * len(titles)
+    alike = f"{of_captions(e.captions, size):.1f}" if settings.data.startswith("birds") else ""
+    print(f"| real | {' | '.join([*read(e.shown, first), *blank, alike, ''])} |", flush=True)
+    for name, case in cases.items():
+        e = case.evidence[0]
+        cells = read(e.made, case)
+        for net in (case.judges.net, *others):
+            judges = evaluation.Judges(net)
+            cells += [f"{s.value:.1f}" for s in evaluation.scores(e.made, e, judges, ["fid"]).values()]
+        diversity = evaluation.scores(e.made, e, case.judges, ["diversity"])["diversity"].value
+        print(f"| {name} | {' | '.join(cells)} | {diversity:.1f} | {1000 * e.seconds:.0f} |", flush=True)
     if settings.sheets:
         settings.sheets.mkdir(parents=True, exist_ok=True)
-        shown = {name: pictures[:SHOWN] for name, pictures in made.items()}
-        figures.grid(shown, notes=captions[:SHOWN]).save(settings.sheets / "captions.png")
+        shown = {"real": first.evidence[0].shown} | {n: case.evidence[0].made for n, case in cases.items()}
+        columns = {name: evaluation.floats(pictures[:SHOWN])[0] for name, pictures in shown.items()}
+        figures.grid(columns, notes=first.evidence[0].captions[:SHOWN]).save(settings.sheets / "captions.png")
 
 
-def of_captions(captions: list[str], size: int):
-    """EACH birds of each caption, alike in what it names: [captions, EACH, 3, size, size]."""
+def read(pictures, case) -> list[str]:
+    """R-precision of pictures, and of those of other captions: neighbours may be of one class."""
+    from translate.metrics import evaluation
+
+    both = (pictures, pictures.roll(len(pictures) // 2, 0))
+    found = [evaluation.scores(x, case.evidence[0], case.judges, ["r-precision"]) for x in both]
+    return [f"{scores['R-precision'].value:.3f}" for scores in found]
+
+
+def of_captions(captions: list[str], size: int) -> float:
+    """The diversity of real birds of each caption, alike in what it names."""
     from dataclasses import replace
 
     import torch
 
     from datasets import birds
+    from translate.metrics import captions as metric
+    from translate.metrics.evidence import ALIKE, EACH
 
     rows = []
-    for i, text in enumerate(captions):
+    for i, text in enumerate(captions[:ALIKE]):
         named = birds.attributes_in(text)
         several = [replace(birds.bird(10**9 + 10**6 + EACH * i + k), **named) for k in range(EACH)]
         rows.append(torch.stack([birds.picture(one, size) for one in several]))
-    return torch.stack(rows)
+    return metric.diversity(torch.stack(rows)).value
 
 
-def spread(reader, made: dict, named: list[dict[str, str]]) -> None:
+def spread(cases: dict) -> None:
     """Prints caption fidelity, per attribute and over all named colours."""
-    from translate.metrics import captions as metric
+    from translate.metrics import evaluation
 
-    columns = list(reader.heads)
+    first = next(iter(cases.values()))
+    columns, e = list(first.judges.reader.heads), first.evidence[0]
     print(f"\n| caption fidelity | {' | '.join(c.replace('_', ' ') for c in columns)} | all colours |")
     print("|---" * (len(columns) + 2) + "|")
-    rows = dict(made) | {"chance: pictures of other captions": made["real"].roll(1, 0)}
+    rows = {"real": e.shown} | {name: case.evidence[0].made for name, case in cases.items()}
+    rows["chance: pictures of other captions"] = e.shown.roll(1, 0)
     for name, pictures in rows.items():
-        shares, counts = metric.fidelity(reader, pictures, named)
-        cells = [f"{shares[c]:.2f}" if c in shares else "" for c in columns]
-        total = sum(counts.get(c, 0) for c in COLOURED)
-        colours = sum(shares[c] * counts[c] for c in COLOURED if c in shares) / total
+        scores = evaluation.scores(pictures, e, first.judges, ["caption-fidelity"])
+        scores = {label.removeprefix("caption fidelity, "): score for label, score in scores.items()}
+        total = sum(scores[c].count for c in COLOURED if c in scores)
+        colours = sum(scores[c].value * scores[c].count for c in COLOURED if c in scores) / total
+        cells = [f"{scores[c].value:.2f}" if c in scores else "" for c in columns]
         print(f"| {name} | {' | '.join(cells)} | {colours:.3f} |", flush=True)
-    _, counts = metric.fidelity(reader, made["real"], named)
-    print(f"| times named | {' | '.join(str(counts.get(c, 0)) for c in columns)} | {total} |")
+    counts = [str(scores[c].count) if c in scores else "0" for c in columns]
+    print(f"| times named | {' | '.join(counts)} | {total} |")
 
 
 if __name__ == "__main__":

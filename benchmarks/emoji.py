@@ -13,7 +13,10 @@ from pathlib import Path
 
 SHIPPED = Path(__file__).resolve().parent.parent / "pretrained"
 READER = SHIPPED / "readers" / "emoji-style.safetensors"
+FEATURES = "efficientnet-lite0"
+PIXELS = "mae,pooled-psnr,sharpness"
 SHOWN = 8  # rows of a sheet
+ALL = 100_000  # pictures at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,39 +31,31 @@ class Settings:
     output: Path | None = None  # write the numbers as JSON here
 
 
-def pictures(data: str, a: str, b: str):
-    """All test pairs at 128 px: two tensors [N, 3, 128, 128]."""
-    import torch
-
+def held_out(settings: Settings, model: Path, styles: tuple[str, str]):
+    """What a model makes of the test emoji of one style, beside those of the other: `command.gathered`."""
     import datasets
+    from translate.metrics import command
 
-    ends = dict(a=f"{data}/test/{a}", b=f"{data}/test/{b}")
-    found = datasets.load("paired", data, size=128, resize="resize", flip=False, **ends)
-    samples = [found.sample(i, torch.Generator()) for i in range(len(found))]
-    return torch.stack([s["a"] for s in samples]), torch.stack([s["b"] for s in samples])
-
-
-def translations(model: Path, inputs, direction: str = "AtoB"):
-    """What the model makes of [N, 3, H, W], in float32."""
-    import torch
-
-    from translate.training.checkpoint import read_model
-
-    task = read_model(model)
-    with torch.inference_mode():
-        return torch.cat([task(image=part, direction=direction) for part in inputs.split(16)])
+    sides = tuple(f"{settings.data}/train/{style}" for style in styles)  # their test part lies beside them
+    given = dict(data=settings.data, kind="paired", sides=sides, reader=str(settings.reader), count=ALL)
+    return command.gathered(str(model), datasets.load, datasets.options_of, network=FEATURES, **given)
 
 
-def score(made, truths, copied) -> dict:
-    from translate import metrics
+def rows(cases: dict, way: int, names: str) -> tuple[dict[str, dict[str, float]], dict]:
+    """The scores of the input copied, of each model's pictures and of the true ones; and these pictures."""
+    from translate.metrics import evaluation
 
-    error, reference = metrics.mae(made, truths).value, metrics.mae(copied, truths).value
-    return {
-        "MAE": error,
-        "MAE / copied": error / reference,
-        "PSNR": metrics.psnr(made, truths).value,
-        "sharpness": metrics.sharpness(made.split(64), truths.split(64)).value,
-    }
+    first = next(iter(cases.values())).evidence[way]
+    made = {"copied": first.trivial} | {name: case.evidence[way].made for name, case in cases.items()}
+    made["truth"] = first.truths
+    found, chosen = {}, evaluation.metric_names(names)
+    for name, pictures in made.items():
+        case = cases.get(name, next(iter(cases.values())))
+        scores = evaluation.scores(pictures, case.evidence[way], case.judges, chosen)
+        found[name] = {label: score.value for label, score in scores.items()}
+    for row in found.values():
+        row["mae / copied"] = row["mae"] / found["copied"]["mae"]
+    return found, {"input": made.pop("copied")} | made
 
 
 def table(title: str, rows: dict[str, dict]) -> None:
@@ -75,9 +70,13 @@ def sheet(columns: dict, path: Path, first: int = 10) -> None:
     import torch
 
     from translate import figures
+    from translate.metrics.evaluation import floats
 
-    chosen = torch.linspace(first, len(next(iter(columns.values()))) - 4, SHOWN).long()
-    figures.grid({title: made[chosen] for title, made in columns.items()}).save(path)
+    count = len(next(iter(columns.values())))
+    first = min(first, count // 4)
+    chosen = torch.linspace(first, max(first, count - 4), SHOWN).long()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figures.grid({title: floats(made[chosen])[0] for title, made in columns.items()}).save(path)
     print(path)
 
 
@@ -85,42 +84,25 @@ def main(settings: Settings) -> None:
     from translate import machine
 
     machine.tune()
-    from translate.metrics import frechet
-    from translate.metrics import reader as readers
-
-    a, b = pictures(settings.data, "line", "openmoji")
-    made = {"copied": a}
-    if settings.sketch_l1:
-        made["L1 alone"] = translations(settings.sketch_l1, a)
-    made["L1 + cGAN"] = translations(settings.sketch, a)
-    sketches = {name: score(ours, b, a) for name, ours in made.items()} | {"truth": score(b, b, a)}
-    table(f"Outline to OpenMoji, {len(a)} test emoji, 128 px", sketches)
+    models = {"L1 alone": settings.sketch_l1, "L1 + cGAN": settings.sketch}
+    cases = {name: held_out(settings, model, ("line", "openmoji")) for name, model in models.items() if model}
+    sketches, shown = rows(cases, 0, PIXELS)
+    count = len(shown["input"])
+    table(f"Outline to OpenMoji, {count} test emoji, 128 px", sketches)
     if settings.sheets:
-        shown = {"outline": a} | {k: v for k, v in made.items() if k != "copied"} | {"truth": b}
         sheet(shown, settings.sheets / "sketch-to-emoji.png")
 
-    reader, (net, features) = readers.load(settings.reader), frechet.network("efficientnet-lite0")
-    print(f"\nFrechet distance: {features}")
-    models = {"CycleGAN": settings.unpaired}
-    if settings.no_cycle:
-        models["without cycle loss"] = settings.no_cycle
-    a, b = pictures(settings.data, "noto", "twemoji")
+    models = {"CycleGAN": settings.unpaired, "without cycle loss": settings.no_cycle}
+    cases = {name: held_out(settings, model, ("noto", "twemoji")) for name, model in models.items() if model}
+    first = next(iter(cases.values()))
+    print(f"\nFrechet distance: {first.judges.net.title}")
     unpaired = {}
-    for direction, source, target, style in (("AtoB", a, b, "twemoji"), ("BtoA", b, a, "noto")):
-        truth = frechet.described(target.split(32), net)
-        made = {"copied": source} | {k: translations(f, source, direction) for k, f in models.items()}
-        rows = {
-            name: {f"read as {style}": reader.share(ours, "style", style)}
-            | score(ours, target, source)
-            | {"Frechet distance": frechet.frechet(frechet.described(ours.split(32), net), truth).value}
-            for name, ours in (made | {"truth": target}).items()
-        }
-        title = "Noto to Twemoji" if direction == "AtoB" else "Twemoji to Noto"
-        table(f"{title}, {len(a)} test emoji, 128 px", rows)
-        unpaired[title] = rows
+    for way, found in enumerate(first.evidence):
+        title = "Noto to Twemoji" if found.direction == "AtoB" else "Twemoji to Noto"
+        unpaired[title], shown = rows(cases, way, f"read-as,{PIXELS},fid")
+        table(f"{title}, {len(found.made)} test emoji, 128 px", unpaired[title])
         if settings.sheets:
-            shown = {"input": source} | {k: v for k, v in made.items() if k != "copied"} | {"partner": target}
-            sheet(shown, settings.sheets / f"emoji-{direction}.png")
+            sheet(shown, settings.sheets / f"emoji-{found.direction}.png")
     if settings.output:
         settings.output.write_text(
             json.dumps({"sketch-to-emoji": sketches, "emoji-noto-twemoji": unpaired}, indent=1)

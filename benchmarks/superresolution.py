@@ -48,7 +48,7 @@ def scores(settings: Settings) -> dict[str, list]:
     from datasets.lowres import imresize, valued
     from translate.inference.images import Picture
     from translate.inference.pipeline import Pipeline
-    from translate.metrics import enlarged
+    from translate.metrics import evaluation, evidence
 
     found = pairs(settings.data, 4)
     truths = [valued(high)[None] for _, high in found]
@@ -58,17 +58,20 @@ def scores(settings: Settings) -> dict[str, list]:
         pipeline = Pipeline.from_pretrained(model)
         for ensemble in (False, True)[: 1 + settings.ensemble]:
             name = Path(model).name + ", eight views" * ensemble
-            results = [
+            made[name] = [
                 pipeline.translate(Picture(tensor=valued(low)[None]), self_ensemble=ensemble).tensor.float()
                 for low, _ in found
             ]
-            made[name], parameters[name] = results, sum(p.numel() for p in pipeline.task.G.parameters())
+            parameters[name] = sum(p.numel() for p in pipeline.task.G.parameters())
     print("| | parameters | PSNR Y | SSIM Y | PSNR RGB |\n|---|---|---|---|---|")
+    nobody = evaluation.Judges()
     for name, results in made.items():
-        y, ssim = enlarged.psnr(results, truths, 4), enlarged.ssim(results, truths, 4)
-        rgb = enlarged.psnr(results, truths, 4, "RGB")
+        e = evidence.of_pairs(pipeline.task, results, truths, made["bicubic"], "bicubic", "test")
+        taken = evaluation.scores(e.made, e, nobody, ["psnr", "ssim", "psnr-rgb"])
+        y, ssim, rgb = (score.value for score in taken.values())
         count = f"{parameters[name]:,}" if parameters[name] else ""
-        print(f"| {name} | {count} | {y.value:.2f} | {ssim.value:.4f} | {rgb.value:.2f} |", flush=True)
+        print(f"| {name} | {count} | {y:.2f} | {ssim:.4f} | {rgb:.2f} |", flush=True)
+    print("\n" + "; ".join(score.protocol for score in taken.values()))
     return made | {"truth": truths}
 
 

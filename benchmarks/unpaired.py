@@ -33,15 +33,12 @@ def main(settings: Settings) -> None:
 
     records, shown = [], {}
     for model in settings.models:
-
-        def see(e, name: str = Path(model).name) -> None:
+        given = dict(data=settings.data, network=settings.features, count=ALL, size=settings.size)
+        case = command.gathered(model, datasets.load, datasets.options_of, **given)
+        records.append(command.rated(case, "fid,kid"))
+        for e in case.evidence:
             columns = shown.setdefault(e.direction, {"input": e.trivial[:SHOWN]})
-            columns[name] = e.made[:SHOWN]
-
-        given = dict(data=settings.data, names="fid,kid", network=settings.features, count=ALL)
-        records.append(
-            command.scored(model, datasets.load, datasets.options_of, size=settings.size, see=see, **given)[1]
-        )
+            columns[case.name] = e.made[:SHOWN]
     for direction, columns in shown.items():
         of = [
             dataclasses.replace(r, rows=rows) for r in records

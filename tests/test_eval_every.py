@@ -93,3 +93,12 @@ def test_a_curve_is_drawn():
     colours = {colour for _, colour in picture.getcolors(1 << 20)}
     assert (0x1F, 0x5F, 0xA8) in colours and (0xC2, 0x41, 0x0C) in colours
     assert figures.curve([(10, 5.0)], "fid", 0).size == (480, 270)
+
+
+def test_networks_that_have_not_begun_are_not_scored(judge, tmp_path):  # noqa: F811
+    """Else the best of a model of captions could be what it drew while it learned to read."""
+    task = build(find("glann"), World("images", 16, 12))
+    config = dataclasses.replace(task.config, eval_every=1, eval_features=judge)
+    observer = during.Evaluation(task, World("images", 16), World("images", 16), config)
+    assert task.begins == 1 and observer(SimpleNamespace(t=1, task=task, folder=tmp_path)) == {}
+    assert not (tmp_path / "best").exists()

@@ -52,14 +52,18 @@ def score(folder, network, **settings):
     return scored(str(folder), datasets.load, datasets.options_of, **usual | settings)[1]
 
 
+FROM_NOISE = {"fid", "kid", "mind", "precision", "recall", "diversity", "memorised", "path length"}
+FROM_NOISE |= {"disentanglement"}  # by the reader of birds
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("dcgan", {"fid", "kid", "mind", "precision", "recall", "diversity", "memorised", "path length"}),
+        ("dcgan", FROM_NOISE),
         ("pix2pix", {"fid", "kid", "mind", "precision", "recall", "psnr", "ssim", "ms-ssim"}),
         ("cyclegan", {"fid", "kid", "mind", "precision", "recall"}),
         ("srgan", {"fid", "kid", "mind", "precision", "recall", "psnr", "ssim", "ms-ssim"}),
-        ("gan_cls", {"fid", "kid", "mind", "precision", "recall", "diversity", "memorised", "path length"}),
+        ("gan_cls", FROM_NOISE),
     ],
 )
 def test_every_kind_of_model_is_scored(name, expected, judge, tmp_path):
@@ -76,6 +80,11 @@ def test_every_kind_of_model_is_scored(name, expected, judge, tmp_path):
     fid = next(row for row in found.rows if row.metric.startswith("fid"))
     assert 0 <= fid.floor < fid.value, "untrained models are worse than real pictures"
     assert fid.trivial_is == ("mean picture" if "path length" in expected else "input copied")
+    if "disentanglement" in expected:
+        reads = next(row for row in found.rows if row.metric == "disentanglement")
+        assert reads.protocol["network"].startswith("reader ") and "128 px" in reads.protocol["resize"]
+        report = record.report(found)
+        assert "not taken" not in report and report.count("\n") == 4, "all five questions are answered"
     assert found.update == 7 and found.seconds > 0 and len(found.fingerprint) == 16
 
 

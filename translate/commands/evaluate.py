@@ -10,6 +10,9 @@ def evaluate(
     *,
     model: tuple[str, ...],
     data: str | None = None,
+    kind: Literal["paired", "unpaired", "lowres", "images", "captions", "labels"] | None = None,
+    a: str | None = None,
+    b: str | None = None,
     metrics: str = "",
     features: str = "auto",
     count: int = 1000,
@@ -18,6 +21,7 @@ def evaluate(
     direction: Literal["AtoB", "BtoA"] | None = None,
     seed: int = 0,
     judge: str | None = None,
+    reader: str | None = None,
     beside: tuple[str, ...] = (),
     output: str | None = None,
     card: bool = True,
@@ -28,9 +32,13 @@ def evaluate(
     Args:
         model: names, folders or Hub ids; several are compared in one table
         data: what to score them on; default the data each was trained on
-        metrics: fid,kid,mind,is,precision-recall,density-coverage,psnr,ssim,ms-ssim,lpips,perceptual,
-            segmentation,diversity,memorisation,path-length,disentanglement,caption-fidelity,r-precision;
-            default what suits the model
+        kind: how the data is looked at; default as the model learned: `paired` holds one that learned
+            without pairs against them
+        a: the place of one side, instead of data, of models that take pictures
+        b: of the other side
+        metrics: fid,kid,mind,is,precision-recall,density-coverage,psnr,psnr-rgb,pooled-psnr,ssim,ms-ssim,mae,
+            sharpness,lpips,perceptual,segmentation,read-as,diversity,memorisation,path-length,disentanglement,
+            caption-fidelity,r-precision; default what suits the model
         features: the network that judges: efficientnet-lite2, efficientnet-lite0, mobilenet-v2,
             inception[:FILE], torchvision:NAME, timm:NAME, clip:ID, or one trained here (lenet-mnist, ...)
         count: pictures to make; a translator makes one of each input, at most so many
@@ -39,6 +47,8 @@ def evaluate(
         direction: of models that translate both ways; default both
         seed: of noise and subsets
         judge: a judge of captions, for r-precision
+        reader: who reads what pictures show, for read-as, disentanglement, caption-fidelity: emoji-style, ...
+            or a file of `benchmarks.readers`
         beside: scores taken earlier (scores.json, or models that have one), for the same table
         output: where scores.json goes; default the model's folder
         card: write the table on the model's card (README.md) too
@@ -66,9 +76,9 @@ def evaluate(
                 bar.refresh()
 
             folder, scores = command.scored(
-                one, datasets.load, datasets.options_of, data=data, names=metrics, network=features,
-                count=count, size=size, split=split, direction=direction, seed=seed, judge=judge, named=named,
-                device=device, progress=show,
+                one, datasets.load, datasets.options_of, data=data, kind=kind, sides=(a, b), names=metrics,
+                network=features, count=count, size=size, split=split, direction=direction, seed=seed,
+                judge=judge, reader=reader, named=named, device=device, progress=show,
             )  # fmt: skip
         target = Path(output) / scores.model if output and len(model) > 1 else Path(output or folder)
         print(record.write(scores, target))

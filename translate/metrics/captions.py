@@ -19,6 +19,7 @@ from translate import probe
 from translate.config import UserError
 from translate.metrics import Score
 from translate.metrics.reader import Reader
+from translate.training import checkpoint
 from translate.training.checkpoint import save_tensors
 
 OTHERS = 99  # captions of other pictures that the own one must beat
@@ -138,3 +139,33 @@ def diversity(pictures: Tensor) -> Score:
     distances = torch.cdist(flat, flat) / flat.shape[2] ** 0.5
     mean = float(distances.sum() / (len(flat) * n * (n - 1)))
     return Score(mean, "", "mean RMS difference of two pictures of one caption, RGB", len(flat) * n)
+
+
+def matching(folder: Path, pictures: Tensor | list[Tensor], captions: list[str]) -> float | None:
+    """Mean of D(picture, caption) - D(picture, another's caption), from a run's newest state.
+
+    None where there is no state, or no D. D as a probability where it is trained with cross entropy, as it is
+    (hinge) otherwise.
+    """
+    states = checkpoint.states(folder)
+    if not states:
+        return None
+    task_class, config, info, _ = checkpoint.read_config(folder)
+    task = task_class(config, info)
+    tensors, _ = checkpoint.read_state(states[-1][1])
+    own = {k.removeprefix("task."): v for k, v in tensors.items() if k.startswith("task.")}
+    absent = task.load_state_dict(own, strict=False).missing_keys
+    task.eval()
+    name = next((name for name in ("D", "D_2", "D_1") if hasattr(task, name)), None)
+    if name is None or any(key.startswith(f"{name}.") for key in absent):
+        return None
+    D = getattr(task, name)
+    side = (config.size, config.size)
+    with torch.inference_mode():
+        sentences = task.sentences(captions)
+        parts = pictures.split(32) if isinstance(pictures, Tensor) else pictures
+        seen = torch.cat([D(F.interpolate(x, side, mode="bilinear", antialias=True)) for x in parts])
+        rated = [D.match(seen, e).flatten() for e in (sentences, sentences.roll(len(sentences) // 2, 0))]
+    if task.log_odds:
+        rated = [logits.sigmoid() for logits in rated]
+    return float((rated[0] - rated[1]).mean())

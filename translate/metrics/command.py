@@ -1,14 +1,16 @@
 """`python -m translate evaluate`, after its flags are read: models, data and judges brought together."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from translate.config import UserError
 from translate.inference.catalog import locate
 from translate.metrics import captions, evaluation, evidence, features, record
-from translate.metrics import reader as readers
+from translate.metrics.evidence import Evidence
 from translate.metrics.record import Record
+from translate.task import Task
 from translate.training import checkpoint
 
 OWN_READERS = {"mnist": "lenet-mnist", "fashion": "lenet-fashion", "cifar": "cifar10"}
@@ -29,67 +31,103 @@ def plain(options: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def scored(
+@dataclass
+class Case:
+    """A model, the pictures that it made in each direction, and who judges them."""
+
+    name: str
+    folder: Path
+    task: Task
+    data: str
+    update: int
+    evidence: list[Evidence]
+    judges: evaluation.Judges
+
+
+def gathered(
     model: str,
     load: Callable,
     options_of: Callable[[Any], dict[str, Any]],
     *,
     data: str | None = None,
-    names: str = "",
+    kind: str | None = None,
+    sides: tuple[str | None, str | None] = (None, None),
     network: str = "auto",
     count: int = 1000,
+    most_train: int = 10_000,
     size: int | None = None,
     split: str = "test",
     direction: str | None = None,
     seed: int = 0,
     judge: str | None = None,
+    reader: str | None = None,
     named: Callable | None = None,
     device: Any = "cpu",
     progress: Callable[[int, int], None] = lambda done, of: None,
-    see: Callable[[evidence.Evidence], None] = lambda e: None,
-) -> tuple[Path, Record]:
-    """One model's folder and scores. load, options_of: those of `datasets`; see: is shown the pictures.
+) -> Case:
+    """The model's pictures, real ones, and judges. load, options_of: those of `datasets`.
 
-    Raises UserError.
+    kind: how the data is looked at, where it is not how the model learned: a translator that learned without
+    pairs is held against them by "paired". sides: the places of a and b, instead of `data`. Raises UserError.
     """
     folder = locate(model)
     task = checkpoint.read_model(folder, device).requires_grad_(False)
     facts = checkpoint.read_config(folder)[3]
     config, where = task.config, plain(options_of(task.config))
-    if data is not None:
-        where |= {name: None for name in ("a", "b") if name in where}
+    if data is not None or any(sides):
+        where |= {name: place for name, place in zip("ab", sides, strict=True) if name in where}
     place = data or config.data
     if size and "image" not in task.takes:
         raise UserError(f"--size {size}: {model} draws pictures of {config.size} px and no others")
     parts = {
-        part: load(task.data, place, size=size or config.size, split=part, **where)
+        part: load(kind or task.data, place, size=size or config.size, split=part, **where)
         for part in ("train", "test")
     }
+    place = where.get("a") or place
     net = features.network(usual_network(place) if network == "auto" else network).to(device)
     judges = evaluation.Judges(net, seed, named=named)
-    birds = features.READERS / "birds.safetensors"
-    if place.partition(":")[0] == "birds" and birds.exists():
-        judges.reader = readers.load(birds)
+    if reader is None and place.partition(":")[0] == "birds" and "birds" in features.names():
+        reader = "birds"
+    if reader:
+        judges.reader = features.reader(reader)
     if judge:
         judges.matcher = captions.load(Path(judge))
-    rows, seconds, ways = [], 0.0, [direction] if direction else list(task.directions)
+    found, ways = [], [direction] if direction else list(task.directions)
     for way in ways:
         if way not in task.directions:
             raise UserError(f"{model} has no direction {way!r}; it has {', '.join(task.directions)}")
-        found = evidence.gather(
-            task, parts["test"], parts["train"], count=count, seed=seed, direction=way, split=split,
-            progress=progress,
+        found.append(
+            evidence.gather(
+                task, parts["test"], parts["train"], count=count, most_train=most_train, seed=seed,
+                direction=way, split=split, progress=progress,
+            )
         )  # fmt: skip
-        see(found)
-        rows += evaluation.evaluate(found, judges, evaluation.chosen(names, found))
-        seconds += found.seconds / len(ways)
-    averaged = getattr(config, "ema", 0) or any("ema" in name.lower() for name in task.exported)
-    weights = "moving average" if averaged else "live"
-    name, task_name = Path(model).name, type(task).__module__.split(".")[-1]
-    return folder, Record(
-        name, task_name, parts["test"].info["name"], facts.get("steps", 0), weights,
-        record.fingerprint(folder), seconds, rows,
+    return Case(
+        Path(model).name, folder, task, parts["test"].info["name"], facts.get("steps", 0), found, judges
+    )
+
+
+def rated(case: Case, names: str = "") -> Record:
+    """The scores of `fid,kid,...`, or the usual ones. Raises UserError."""
+    task, rows = case.task, []
+    for found in case.evidence:
+        rows += evaluation.evaluate(found, case.judges, evaluation.chosen(names, found, case.judges))
+    averaged = getattr(task.config, "ema", 0) or any("ema" in name.lower() for name in task.exported)
+    seconds = sum(found.seconds for found in case.evidence) / len(case.evidence)
+    method = type(task).__module__.split(".")[-1]
+    return Record(
+        case.name, method, case.data, case.update, "moving average" if averaged else "live",
+        record.fingerprint(case.folder), seconds, rows,
     )  # fmt: skip
+
+
+def scored(
+    model: str, load: Callable, options_of: Callable[[Any], dict[str, Any]], *, names: str = "", **given: Any
+) -> tuple[Path, Record]:
+    """One model's folder and scores: `gathered`, then `rated`. Raises UserError."""
+    evaluation.metric_names(names)  # before any picture is made
+    case = gathered(model, load, options_of, **given)
+    return case.folder, rated(case, names)
 
 
 def beside(paths: list[str]) -> list[Record]:

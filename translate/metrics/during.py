@@ -44,6 +44,8 @@ class Evaluation(Observer):
 
     def __call__(self, seen: Seen) -> dict[str, float]:
         task, folder = seen.task, Path(seen.folder)
+        if seen.t <= task.begins:  # its pictures are those of networks that have not learned at all
+            return {}
         label, value, error = self.score(task)
         points = [*history(folder, label, seen.t), (seen.t, value, error)]
         best = self.best(points)
@@ -73,7 +75,7 @@ class Evaluation(Observer):
         with torch.random.fork_rng([device] if device.type == "cuda" else []), task.using_average():
             options = dict(count=self.count, seed=self.seed, like=self.known)
             self.known = found = evidence.gather(task, self.held_out, self.train, **options)
-            evaluation.chosen(self.metric, found)
+            evaluation.chosen(self.metric, found, self.judges)
             scores = evaluation.METRICS[self.metric].measure(found.made, found, self.judges)
             label, score = next(iter(scores.items()))
             error = 0.0

@@ -8,12 +8,13 @@ import dataclasses
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from models.common.features import teachers
+from translate import metrics
 from translate.config import UserError, nearest
 from translate.metrics import (
     Score,
@@ -26,7 +27,7 @@ from translate.metrics import (
     smoothness,
 )
 from translate.metrics.evidence import Evidence
-from translate.metrics.features import FeatureNetwork, ReaderFeatures
+from translate.metrics.features import FeatureNetwork, ReaderFeatures, fingerprint
 from translate.metrics.reader import Reader
 
 SHOWN = 400  # pictures whose distances to each other diversity takes
@@ -39,11 +40,17 @@ LARGE = 1_000_000  # weights of a large network
 class Judges:
     """Who judges: `net` sees sets of pictures; the others read what is in a picture."""
 
-    net: FeatureNetwork
+    net: FeatureNetwork | None = None  # None: for scores that need none
     seed: int = 0
-    reader: Reader | None = None  # of the attributes that captions name
+    reader: Reader | None = None  # of what pictures show: attributes that captions name, styles
     named: Callable[[str], dict[str, str]] | None = None  # the attributes that a caption names
     matcher: captions.Judge | None = None  # of pictures and captions, for R-precision
+
+    def reads(self, what: str) -> Reader:
+        """The reader, or the one that `net` is made of. Raises UserError where there is none."""
+        if self.reader is None and not isinstance(self.net, ReaderFeatures):
+            raise UserError(f"{what} needs a reader of what the pictures show: --reader birds, FILE, ...")
+        return self.reader or self.net.reader
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,8 @@ class Row:
     remarks: list[str] = field(default_factory=list)
 
 
-Measure = Callable[[Tensor, Evidence, Judges], dict[str, Score]]
+Pictures = Tensor | list[Tensor]  # a list where they differ in size
+Measure = Callable[[Pictures, Evidence, Judges], dict[str, Score]]
 
 
 def by_frechet(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
@@ -96,20 +104,40 @@ def density_coverage(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Scor
     return dict(zip((f"density[{j.net.name}]", f"coverage[{j.net.name}]"), both, strict=True))
 
 
-def floats(pictures: Tensor) -> list[Tensor]:
-    """uint8 [N, 3, H, W] to batches in [-1, 1]."""
-    return [part.float() / 127.5 - 1 for part in pictures.split(32)]
+def floats(pictures: Pictures) -> list[Tensor]:
+    """uint8 [N, 3, H, W], or a list of [1, 3, H, W], to batches in [-1, 1]."""
+    parts = pictures.split(32) if isinstance(pictures, Tensor) else pictures
+    return [part.float() / 127.5 - 1 for part in parts]
 
 
-def with_truth(score: Callable[..., Score]) -> Measure:
-    """A score of pictures and truths; of enlarged pictures on Y, with as many pixels cut as they grew."""
+def with_truth(name: str, score: Callable[..., Score], luma: bool = True) -> Measure:
+    """A score of pictures and truths; of enlarged pictures on Y, with as many pixels cut as they grew.
 
-    def measure(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
+    luma: False takes RGB of enlarged pictures, too.
+    """
+
+    def measure(pictures: Pictures, e: Evidence, j: Judges) -> dict[str, Score]:
         grown = e.task.enlarges if e.task.data == "lowres" else 1
-        border, colours = (grown, "Y") if grown > 1 else (0, "RGB")
-        return {score.__name__: score(floats(pictures), floats(e.truths), border, colours)}
+        border, colours = (grown, "Y" if luma else "RGB") if grown > 1 else (0, "RGB")
+        return {name: score(floats(pictures), floats(e.truths), border, colours)}
 
     return measure
+
+
+def by_pixels(name: str, score: Callable[..., Score]) -> Measure:
+    """A score of the pixels of pictures and truths."""
+    return lambda pictures, e, j: {name: score(floats(pictures), floats(e.truths))}
+
+
+def read_as(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
+    """The share that a reader takes for the other side: its head that knows the name of that side."""
+    reader, side = j.reads("read-as"), e.task.sides(e.direction)[1]
+    answer = e.task.info.names.get(side, side)
+    head = next((head for head, answers in reader.heads.items() if answer in answers), None)
+    if head is None:
+        raise UserError(f"read-as: the reader knows no {answer!r}, which the other side is called")
+    share = reader.share(torch.cat(floats(pictures)), head, answer)
+    return {f"read as {answer}": Score(share, "", f"share read as {answer}", len(pictures))}
 
 
 def multi_scale(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
@@ -132,11 +160,10 @@ def segmentation(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
 def diversity(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
     """Of pictures of one input where there are any (by several noises), else of all."""
     if e.alike is not None and pictures is e.made:
-        n = e.alike.shape[1]
+        inputs, n = e.alike.shape[:2]
         score = captions.diversity(torch.stack([x.float() / 127.5 - 1 for x in e.alike]))
-        return {
-            "diversity": Score(score.value, "", f"mean RMS difference of {n} pictures of one input, RGB", n)
-        }
+        what = f"mean RMS difference of {n} pictures of one input, {inputs} inputs, RGB, grey levels"
+        return {"diversity": dataclasses.replace(score, protocol=what)}
     few = pictures[:SHOWN].float()[None] / 127.5 - 1
     what = f"mean RMS difference of two of {few.shape[1]} pictures, RGB, grey levels"
     return {"diversity": Score(captions.diversity(few).value, "", what, few.shape[1])}
@@ -176,17 +203,15 @@ def path_length(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
 
 
 def disentanglement(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
-    reader = j.reader or (j.net.reader if isinstance(j.net, ReaderFeatures) else None)
-    if reader is None:
-        raise UserError("disentanglement needs a reader of the data's attributes: --features birds, ...")
-    return {"disentanglement": disentangled.information_gap(e.noise, pictures, reader)}
+    found = disentangled.information_gap(e.noise, pictures, j.reads("disentanglement"))
+    return {"disentanglement": found}
 
 
 def fidelity(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
-    if j.reader is None or j.named is None:
+    if j.named is None:
         raise UserError("caption-fidelity needs a reader of what captions name; there is one for birds")
     named = [j.named(caption) for caption in e.captions[: len(pictures)]]
-    shares, counts = captions.fidelity(j.reader, torch.cat(floats(pictures)), named)
+    shares, counts = captions.fidelity(j.reads("caption-fidelity"), torch.cat(floats(pictures)), named)
     mean = sum(shares[k] * counts[k] for k in shares) / max(1, sum(counts.values()))
     protocol = f"share of named attributes that a reader sees; {sum(counts.values())} named"
     each = {f"caption fidelity, {k}": Score(v, "", protocol, counts[k]) for k, v in shares.items()}
@@ -208,18 +233,19 @@ def r_precision(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
 
 @dataclass(frozen=True)
 class Metric:
-    """needs: what the evidence must have; judged: whether `Judges.net` looks."""
+    """needs: what the evidence must have; judge: who of `Judges` looks at the pictures, or nobody."""
 
     measure: Measure
     better: str
     needs: tuple[str, ...] = ()
-    judged: bool = True
+    judge: Literal["net", "reader", "matcher", ""] = "net"
     floor: bool = True
     trivial: bool = True
     usual: bool = True  # taken where none are named
     ours: bool = False  # else torchmetrics computes it
 
 
+PAIRS = dict(needs=("truths",), judge="", floor=False)  # scores against the very picture it should be
 METRICS: dict[str, Metric] = {
     "fid": Metric(by_frechet, "lower"),
     "kid": Metric(by_kernel, "lower"),
@@ -227,21 +253,25 @@ METRICS: dict[str, Metric] = {
     "is": Metric(inception, "higher", usual=False),
     "precision-recall": Metric(precision_recall, "higher", ours=True),
     "density-coverage": Metric(density_coverage, "higher", ours=True, usual=False),
-    "psnr": Metric(with_truth(enlarged.psnr), "higher", ("truths",), judged=False, floor=False),
-    "ssim": Metric(with_truth(enlarged.ssim), "higher", ("truths",), judged=False, floor=False),
-    "ms-ssim": Metric(multi_scale, "higher", ("truths",), judged=False, floor=False),
-    "lpips": Metric(lpips, "lower", ("truths",), judged=False, floor=False, usual=False),
-    "perceptual": Metric(perceptual, "lower", ("truths",), floor=False, ours=True, usual=False),
-    "segmentation": Metric(segmentation, "higher", ("truths",), judged=False, floor=False, usual=False),
-    "diversity": Metric(diversity, "", ("noise",), judged=False, ours=True),
+    "psnr": Metric(with_truth("psnr", enlarged.psnr), "higher", **PAIRS),
+    "psnr-rgb": Metric(with_truth("psnr rgb", enlarged.psnr, luma=False), "higher", **PAIRS, usual=False),
+    "pooled-psnr": Metric(by_pixels("pooled psnr", metrics.psnr), "higher", **PAIRS, usual=False),
+    "ssim": Metric(with_truth("ssim", enlarged.ssim), "higher", **PAIRS),
+    "ms-ssim": Metric(multi_scale, "higher", **PAIRS),
+    "mae": Metric(by_pixels("mae", metrics.mae), "lower", **PAIRS, usual=False),
+    "sharpness": Metric(by_pixels("sharpness", metrics.sharpness), "", **PAIRS, ours=True, usual=False),
+    "lpips": Metric(lpips, "lower", **PAIRS, usual=False),
+    "perceptual": Metric(perceptual, "lower", **PAIRS | {"judge": "net"}, ours=True, usual=False),
+    "segmentation": Metric(segmentation, "higher", **PAIRS, usual=False),
+    "read-as": Metric(read_as, "higher", judge="reader", ours=True, usual=False),
+    "diversity": Metric(diversity, "", ("noise",), "", ours=True),
     "memorisation": Metric(memorisation, "lower", ("noise",), ours=True, trivial=False),
     "path-length": Metric(path_length, "lower", ("noise",), ours=True, floor=False, trivial=False),
     "disentanglement": Metric(
-        disentanglement, "higher", ("noise",), judged=False, ours=True, floor=False, trivial=False,
-        usual=False,
+        disentanglement, "higher", ("noise",), "reader", ours=True, floor=False, trivial=False, usual=False,
     ),
-    "caption-fidelity": Metric(fidelity, "higher", ("captions",), judged=False, ours=True, usual=False),
-    "r-precision": Metric(r_precision, "higher", ("captions",), judged=False, ours=True, usual=False),
+    "caption-fidelity": Metric(fidelity, "higher", ("captions",), "reader", ours=True, usual=False),
+    "r-precision": Metric(r_precision, "higher", ("captions",), "matcher", ours=True, usual=False),
 }  # fmt: skip
 NEEDS = {
     "truths": "pictures that it should have made: paired or lowres data",
@@ -250,15 +280,25 @@ NEEDS = {
 }
 
 
-def chosen(names: str, e: Evidence) -> list[str]:
-    """The metrics of `fid,kid,...`; of "" the usual ones. Raises UserError for a name that is none."""
-    if not names:
-        return [name for name, m in METRICS.items() if m.usual and all(has(e, n) for n in m.needs)]
+def metric_names(names: str) -> list[str]:
+    """The metrics of `fid,kid,...`. Raises UserError for a name that is none."""
     found = [name.strip() for name in names.split(",") if name.strip()]
     for name in found:
         if name not in METRICS:
             hint = nearest(name, list(METRICS)) or ";"
             raise UserError(f"there is no metric {name!r}{hint} there are {', '.join(METRICS)}")
+    return found
+
+
+def chosen(names: str, e: Evidence, j: Judges) -> list[str]:
+    """The metrics of `fid,kid,...`; of "" the usual ones, and disentanglement where somebody reads what
+    pictures show. Raises UserError for a name that is none, or what cannot be taken here."""
+    if not names:
+        reads = j.reader is not None or isinstance(j.net, ReaderFeatures)
+        usual = [name for name, m in METRICS.items() if m.usual or (name == "disentanglement" and reads)]
+        return [name for name in usual if all(has(e, need) for need in METRICS[name].needs)]
+    found = metric_names(names)
+    for name in found:
         if lacking := next((n for n in METRICS[name].needs if not has(e, n)), None):
             raise UserError(f"{name} needs {NEEDS[lacking]}; leave it out")
     return found
@@ -269,23 +309,42 @@ def has(e: Evidence, what: str) -> bool:
     return bool(found) if isinstance(found, list) else found is not None
 
 
+def judge_of(metric: Metric, j: Judges) -> tuple[str, str]:
+    """Name and fingerprint of who looked at the pictures, and how they were resized."""
+    match metric.judge:
+        case "net":
+            return f"{j.net.name} {j.net.fingerprint}", j.net.resize
+        case "reader":
+            reader = j.reads("the metric")
+            return f"reader {fingerprint(reader)}", f"bilinear, antialiased, to {reader.size} px"
+        case "matcher":
+            return f"judge of captions {fingerprint(j.matcher)}", "as the judge was trained"
+    return "none", "none"
+
+
 def protocol(name: str, score: Score, e: Evidence, j: Judges) -> dict[str, Any]:
     """All that must be equal where two values of a metric are compared."""
     metric = METRICS[name]
     version = importlib.metadata.version("torchmetrics")
+    network, resize = judge_of(metric, j)
     return {
         "measure": score.protocol,
         "implementation": "translate.metrics" if metric.ours else f"torchmetrics {version}",
-        "network": f"{j.net.name} {j.net.fingerprint}" if metric.judged else "none",
-        "resize": j.net.resize if metric.judged else "none",
+        "network": network,
+        "resize": resize,
         "colours": "RGB, 8 bits",
-        "size": "x".join(map(str, e.made.shape[-2:])),
+        "size": "x".join(map(str, e.made.shape[-2:])) if isinstance(e.made, Tensor) else "each its own",
         "made": len(e.made),
         "real": len(e.real),
         "split": e.split,
         "direction": e.direction,
         "seed": j.seed,
     }
+
+
+def scores(pictures: Pictures, e: Evidence, j: Judges, names: list[str]) -> dict[str, Score]:
+    """These metrics of any pictures, with the evidence beside them: [N, 3, H, W], uint8."""
+    return {label: s for name in names for label, s in METRICS[name].measure(pictures, e, j).items()}
 
 
 def evaluate(e: Evidence, j: Judges, names: list[str]) -> list[Row]:
@@ -297,10 +356,11 @@ def evaluate(e: Evidence, j: Judges, names: list[str]) -> list[Row]:
         values = metric.measure(e.made, e, j)
         floor_of = e.shown if shuffled else e.floor
         floor = metric.measure(floor_of, e, j) if metric.floor and floor_of is not None else {}
-        trivial_of = e.made.roll(1, 0) if shuffled else e.trivial
+        # Shuffled by half of them: neighbours may be of one class.
+        trivial_of = e.made.roll(len(e.made) // 2, 0) if shuffled else e.trivial
         trivial = metric.measure(trivial_of, e, j) if metric.trivial else {}
         remarks = []
-        if metric.judged and j.net.family in learned_from:
+        if metric.judge == "net" and j.net.family in learned_from:
             remarks.append(f"{j.net.name} taught this model: no independent judge")
         if floor and not shuffled and len(e.floor) < len(e.made):
             remarks.append(f"the floor is of {len(e.floor)} pictures")

@@ -25,11 +25,12 @@ from translate.training.stream import collate
 BATCH = 16
 KEPT = 64  # files of features in the cache; the oldest go first
 TRUTHS = ("paired", "lowres")  # kinds of data that have the picture a model should have made
+ALIKE, EACH = 40, 6  # inputs of which several pictures are made, by so many noises
 
 
 @dataclass
 class Evidence:
-    """Pictures are uint8 [N, 3, H, W].
+    """Pictures are uint8 [N, 3, H, W], or lists of [1, 3, H, W] where they differ in size (`of_pairs`).
 
     floor: other real pictures, as many as `made` where there are so many: what perfection scores.
     trivial: what doing nothing gives: the input copied, or the mean picture again and again.
@@ -193,7 +194,7 @@ def gather(
         kinds = [tested.kinds[i] for i in chosen] if hasattr(tested, "kinds") else list(map(str, chosen))
         found.kinds = [kinds[i % len(kinds)] for i in range(len(made))]
     if noise is not None:
-        few = [chosen[i % len(chosen)] for i in range(min(20, len(made)))]
+        few = [chosen[i % len(chosen)] for i in range(min(ALIKE, len(made)))]
         fixed = values_of(task, tested, few[:1], direction)
         found.generate = lambda z: call(task, repeated(fixed, len(z)) | {"noise": z}, direction)
         if len(task.takes) > 1:
@@ -245,21 +246,29 @@ def generated(
             seconds += time.perf_counter() - start
             if "image" in task.takes:
                 given.append(eight_bits(samples[source]))
-            if task.data in TRUTHS:
+            if data.info["kind"] in TRUTHS:
                 truths.append(eight_bits(samples[target]))
             progress(min(first + BATCH, count), count)
     joined = (torch.cat(parts) if parts else None for parts in (made, given, truths))
     return *joined, seconds / count, noise
 
 
-def several(task: Task, data, numbers: list[int], seed: int, direction: str, n: int = 6) -> Tensor:
-    """[inputs, n, 3, H, W]: each input with n noises."""
-    generator, rows = torch.Generator().manual_seed(seed + 1), []
-    for number in numbers:
-        values = repeated(values_of(task, data, [number], direction), n)
-        values["noise"] = inputs.INPUTS["noise"].draw(task, n, generator)
-        rows.append(eight_bits(call(task, values, direction)))
-    return torch.stack(rows)
+def several(task: Task, data, numbers: list[int], seed: int, direction: str, n: int = EACH) -> Tensor:
+    """[inputs, n, 3, H, W]: each input with n noises, the same ones for all."""
+    noise = inputs.INPUTS["noise"].draw(task, n, torch.Generator().manual_seed(seed + 1))
+    rows = [repeated(values_of(task, data, [number], direction), n) | {"noise": noise} for number in numbers]
+    return torch.stack([eight_bits(call(task, values, direction)) for values in rows])
+
+
+def of_pairs(
+    task: Task, made: list[Tensor], truths: list[Tensor], trivial: list[Tensor], trivial_is: str, split: str
+) -> Evidence:
+    """Of pictures [1, C, H, W] in [-1, 1], whole and each of its own size, made of given inputs: for scores
+    that hold them against their truths. trivial: what doing nothing makes of the inputs."""
+    made, truths, trivial = ([eight_bits(x) for x in pictures] for pictures in (made, truths, trivial))
+    return Evidence(
+        task, "AtoB", made, truths, None, trivial, trivial_is, truths, None, split, 0.0, truths=truths
+    )
 
 
 def enlarged(pictures: Tensor, side: list[int]) -> Tensor:

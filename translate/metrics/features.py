@@ -25,6 +25,7 @@ from translate.config import UserError, nearest
 from translate.metrics import reader as readers
 
 READERS = Path(__file__).resolve().parents[2] / "pretrained" / "readers"
+ENDING = ".safetensors"
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"  # as torch-fidelity publishes it
 IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)  # mean, deviation
 
@@ -57,11 +58,16 @@ class FeatureNetwork(nn.Module):
     def prepared(self) -> "FeatureNetwork":
         """In use for good: nothing is learned, and the weights have a fingerprint."""
         self.eval().requires_grad_(False)
-        digest = hashlib.sha256()
-        for key, value in sorted(self.state_dict().items()):
-            digest.update(key.encode() + value.contiguous().cpu().numpy().tobytes())
-        self.fingerprint = digest.hexdigest()[:16]
+        self.fingerprint = fingerprint(self)
         return self
+
+
+def fingerprint(net: nn.Module) -> str:
+    """The first 16 digits of the SHA-256 of a network's weights."""
+    digest = hashlib.sha256()
+    for key, value in sorted(net.state_dict().items()):
+        digest.update(key.encode() + value.contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 class EfficientNetLite(FeatureNetwork):
@@ -274,7 +280,7 @@ BY_NAME: dict[str, Callable[[str], FeatureNetwork]] = {
 
 def names() -> list[str]:
     """The networks that can be named without more: built in, or a file of `pretrained/readers`."""
-    return [*BUILT_IN, *sorted(path.stem for path in READERS.glob("*.safetensors"))]
+    return [*BUILT_IN, *sorted(path.stem for path in READERS.glob(f"*{ENDING}"))]
 
 
 def network(name: str) -> FeatureNetwork:
@@ -284,11 +290,16 @@ def network(name: str) -> FeatureNetwork:
     kind, given, which = name.partition(":")
     if given and kind in BY_NAME:
         return BY_NAME[kind](which).prepared()
-    file = Path(name) if name.endswith(".safetensors") else READERS / f"{name}.safetensors"
+    return ReaderFeatures(Path(name).stem if name.endswith(ENDING) else name, reader(name)).prepared()
+
+
+def reader(name: str) -> readers.Reader:
+    """A small network trained here: a file, or a name of `pretrained/readers`. Raises UserError."""
+    file = Path(name) if name.endswith(ENDING) else READERS / f"{name}{ENDING}"
     if not file.exists():
         known = ", ".join([*names(), *(f"{kind}:NAME" for kind in BY_NAME if kind != "inception")])
         raise UserError(f"no features {name!r}{nearest(name, names()) or ';'} there are {known}")
-    return ReaderFeatures(file.stem, readers.load(file)).prepared()
+    return readers.load(file)
 
 
 def eight_bits(pictures: Tensor) -> Tensor:

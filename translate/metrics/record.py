@@ -182,6 +182,9 @@ def on_card(record: Record, folder: Path) -> None:
         raise UserError(f"{path} cannot be written: {error.strerror}; use --no-card") from None
 
 
+WHY = {"disentanglement": ": nobody reads what such pictures show (--reader)"}
+
+
 def report(record: Record) -> str:
     """The five questions of a good model, from a lecture: each with its score where it was taken."""
     found = {row.metric.partition("[")[0]: row for row in record.rows}
@@ -191,6 +194,6 @@ def report(record: Record) -> str:
         ("disentanglement", "disentanglement"),
     ):  # fmt: skip
         row = found.get(name)
-        value = f"{number(row.value)} ({row.metric})" if row else "not taken"
+        value = f"{number(row.value)} ({row.metric})" if row else f"not taken{WHY.get(name, '')}"
         lines.append(f"{question}: {value}")
     return "\n".join(lines)
