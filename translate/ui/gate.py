@@ -111,8 +111,8 @@ class Gate:
             if not self.page.owners.allow(file, visitor):
                 return await answer(403, LOST)(scope, receive, send)
             known = self.page.app.auth is None or self.user(headers) is not None
-            if known and scope["method"] == "GET" and self.page.owners.allow(file, EVERYBODY):
-                return await self.served((path,), scope, receive, send, b"private, max-age=86400")
+            everybodys = known and scope["method"] == "GET" and self.page.owners.allow(file, EVERYBODY)
+            return await self.file(file, everybodys, scope, receive, send)
         elif scope["method"] == "GET" and path in ("/", "/config", "/config/"):
             return await self.open(scope, receive, send, headers, visitor)
         elif path == f"{API}/upload":
@@ -139,6 +139,20 @@ class Gate:
         cookie = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; SameSite=Lax"
         more = [(b"set-cookie", cookie.encode())] if scope["path"] == "/" and not visitor else []
         await self.served(key, scope, receive, send, b"private, no-cache", more)
+
+    async def file(self, file: str, kept: bool, scope: Scope, receive: Receive, send: Send) -> None:
+        """A result that takes another's place may delete it between a browser's question and the answer."""
+
+        async def ask(scope: Scope, receive: Receive, send: Send) -> None:
+            if kept:
+                return await self.served((scope["path"],), scope, receive, send, b"private, max-age=86400")
+            await self.app(scope, receive, send)
+
+        failure = await failed(ask, scope, receive, send)
+        if failure and os.path.exists(file):
+            raise failure
+        if failure:
+            await answer(404, LOST)(scope, receive, send)
 
     def user(self, headers: dict) -> str | None:
         """Who signed in, as Gradio has it."""
@@ -231,14 +245,8 @@ class Gate:
     async def upload(self, scope: Scope, receive: Receive, send: Send, visitor: str) -> None:
         """Notes the paths that /upload answers with; a form that cannot be read is the client's mistake."""
         parts: list[bytes] = []
-        begun = fallen = False
 
         async def sending(message: Message) -> None:
-            nonlocal begun, fallen
-            fallen |= message.get("status", 200) == 500
-            if fallen:
-                return
-            begun = True
             if message["type"] == "http.response.body":
                 parts.append(message.get("body", b""))
                 if not message.get("more_body"):
@@ -250,14 +258,28 @@ class Gate:
                         self.page.owners.add(str(path), visitor)
             await send(message)
 
-        try:
-            await self.app(scope, receive, sending)
-        except Exception:
-            if begun:
-                raise
-            fallen = True
-        if fallen:
+        if await failed(self.app, scope, receive, sending):
             await answer(400, W.gate.upload_unreadable)(scope, receive, send)
+
+
+async def failed(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Exception | None:
+    """Asks `app`; returns why it failed where nothing was sent yet, raises it where something was."""
+    begun = fallen = False
+
+    async def sending(message: Message) -> None:
+        nonlocal begun, fallen
+        fallen |= message.get("status", 200) == 500
+        if not fallen:
+            begun = True
+            await send(message)
+
+    try:
+        await app(scope, receive, sending)
+    except Exception as failure:
+        if begun:
+            raise
+        return failure
+    return RuntimeError("the answer was 500") if fallen else None
 
 
 def answer(status: int, sentence: str) -> JSONResponse:
