@@ -48,6 +48,19 @@ def until(condition):
         time.sleep(0.002)
 
 
+def test_freed_memory_is_given_back_when_nobody_works(monkeypatch):
+    lanes, trimmed = Lanes(), []
+    monkeypatch.setattr(module, "REST", 0.05)
+    monkeypatch.setattr(module.machine, "trim", lambda: trimmed.append(lanes.begun))
+    with lanes.job("a"):
+        pass
+    with lanes.job("b"):
+        time.sleep(0.2)
+        assert trimmed == [], "somebody works"
+    until(lambda: trimmed)
+    assert trimmed == [2]
+
+
 def test_a_short_job_goes_first_and_the_long_ones_result_is_the_same():
     lanes, done, made = Lanes(), [], {}
 

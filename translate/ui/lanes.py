@@ -26,6 +26,7 @@ MOST_EACH = 6  # jobs of one session
 GUESS = 2e-6  # seconds a pixel, before a model was measured
 EVERY = 0.25  # seconds between two words about progress
 LARGE = 4_000_000  # pixels after which freed memory is given back to the system
+REST = 1.0  # seconds without a job after which it is, too
 
 Report = Callable[[float | None, str], None]  # (share done, what is going on)
 
@@ -82,6 +83,7 @@ class Lanes:
         self.waiters: list[Job] = []  # see `beside`
         self.asking: list[Job] = []  # under way, would compute
         self.computing: Job | None = None
+        self.begun = 0  # jobs, ever
         self.owed = 0.0  # seconds that short ones have computed since a long one did
         self.rates: dict[str, float] = {}  # seconds for a unit of a kind of work, as measured
         everybody.add(self)
@@ -115,6 +117,17 @@ class Lanes:
                 self.under_way.remove(job)
             if job.is_long or amount >= LARGE:
                 machine.trim()
+            self._rest()
+
+    def _rest(self) -> None:
+        """After the last job for now, give what many small ones freed back to the system."""
+        with self.change:
+            last = not (self.under_way or self.waiting)
+            number = self.begun
+        if last:
+            timer = threading.Timer(REST, lambda: self.begun == number and machine.trim())
+            timer.daemon = True
+            timer.start()
 
     @contextlib.contextmanager
     def aside(self, job: Job) -> Iterator[None]:
@@ -178,6 +191,7 @@ class Lanes:
             if len(self.waiting) >= MOST_WAITING:
                 raise UserError(W.lanes.too_many_people)
             self.waiting.append(job)
+            self.begun += 1
             try:
                 while not self._may_begin(job):
                     ahead = [other for other in self.waiting if other.long == job.long].index(job)

@@ -78,13 +78,11 @@ class Stored:
     clear: tuple[bool, ...]  # whether the last channel is alpha
     bytes: int
     live: bool  # made while something is drawn: the next such one takes its place
+    after: tuple[Path, ...] = field(repr=False)  # what browsers show of the pictures
+    before: Path | None = field(repr=False)
 
     def shown(self, number: int) -> Path:
-        return next(self.folder.glob(f"{number}-after.*"))
-
-    @property
-    def before(self) -> Path | None:
-        return next(self.folder.glob("0-before.*"), None)
+        return self.after[number]
 
     @property
     def thumbnail(self) -> Path:
@@ -144,17 +142,15 @@ class Visits:
         place = folder() / "visits" / secrets.token_hex(12)
         place.mkdir(parents=True)
         clear = tuple(laid_out(picture, place / f"{n}.npy") for n, picture in enumerate(made.pictures))
-        for number, picture in enumerate(made.pictures):
-            shown = visible(picture, place / f"{number}-after", made.shown, live)
-            if number == 0:
-                shown.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
-                shown.save(place / "thumbnail.webp", quality=85, method=0)
-        if made.before is not None:
-            visible(made.before, place / "0-before", made.shown)
+        after = tuple(visible(p, place / f"{n}-after", made.shown, live) for n, p in enumerate(made.pictures))
+        before = visible(made.before, place / "0-before", made.shown) if made.before is not None else None
+        with Image.open(after[0]) as small:
+            small.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
+            small.save(place / "thumbnail.webp", quality=85, method=0)
         bare = tuple(dataclasses.replace(p, tensor=torch.empty(0), alpha=None) for p in made.pictures)
         sizes, size = tuple(p.size for p in made.pictures), sum(f.stat().st_size for f in place.iterdir())
         made = dataclasses.replace(made, pictures=bare, before=None)
-        kept = Stored(token, tab, made, place, sizes, clear, size, live)
+        kept = Stored(token, tab, made, place, sizes, clear, size, live, after, before)
         with self.lock:
             self.known.setdefault(visitor, []).append(kept)
             self.known.move_to_end(visitor)
@@ -207,14 +203,16 @@ def laid_out(picture: Picture, file: Path) -> bool:
     return pixels.shape[-1] > picture.tensor.shape[-3] and picture.alpha is not None
 
 
-def visible(picture: Picture, stem: Path, side: int, live: bool = False) -> Image.Image:
+def visible(picture: Picture, stem: Path, side: int, live: bool = False) -> Path:
     """Writes what browsers show, with the suffix of its format: without loss where that is small. live: soon
-    another takes its place; a PNG would take longer than a stroke should wait.
+    another takes its place; a PNG would take longer than a stroke should wait. Returns the file.
     """
     image = images.to_image(picture.tensor, Picture(tensor=picture.tensor, alpha=picture.alpha))
     image.thumbnail((side, side))
     if "A" in image.mode or image.width * image.height <= EXACT and not live:
-        image.save(stem.with_suffix(".png"), compress_level=2)
+        file = stem.with_suffix(".png")
+        image.save(file, compress_level=2)
     else:
-        image.save(stem.with_suffix(".jpg"), quality=92, subsampling=0)
-    return image
+        file = stem.with_suffix(".jpg")
+        image.save(file, quality=92, subsampling=0)
+    return file
