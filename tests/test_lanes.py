@@ -83,6 +83,27 @@ def test_a_short_job_goes_first_and_the_long_ones_result_is_the_same():
     assert not (lanes.under_way or lanes.asking or lanes.waiting) and lanes.computing is None
 
 
+def test_the_shortest_goes_first_but_none_waits_for_ever(monkeypatch):
+    monkeypatch.setattr(module, "BEGUN", (1, 1))
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    monkeypatch.setattr(module, "SHORT", 10.0)
+    lanes, done = Lanes(), []
+
+    def work(name, amount):
+        with lanes.job(name, name, amount, guess=0.001):
+            done.append(name)
+
+    with lanes.job("first"):
+        late = started(work, "late", 50)
+        until(lambda: len(lanes.waiting) == 1)
+        time.sleep(0.25)
+        others = [started(work, name, amount) for name, amount in (("longer", 20), ("shorter", 10))]
+        until(lambda: len(lanes.waiting) == 3)
+    for thread in (late, *others):
+        thread.join()
+    assert done == ["late", "shorter", "longer"]
+
+
 def test_a_stream_of_short_jobs_does_not_starve_a_long_one():
     lanes, stop = Lanes(), threading.Event()
 

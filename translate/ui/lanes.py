@@ -1,4 +1,4 @@
-"""Who may compute: one job at a time, short ones first, long ones in between, each stopped when asked.
+"""Who may compute: one job at a time, the shortest first, long ones in between, each stopped when asked.
 
 A job takes a breath wherever its network comes to a next layer, by a hook before every module's forward pass.
 There it is stopped, or lets another go first: a job of half a second waits for a layer, not for a picture.
@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
@@ -20,6 +20,8 @@ from translate.ui.words import W
 
 SHORT = 4.0  # seconds: what is expected to take longer is a long job
 SLICE = 1.0  # seconds that a long job gets, at the least, for every four of short ones
+PATIENCE = 30.0  # seconds after which a job that waits goes before shorter ones
+BEGUN = 2, 1  # short and long jobs begun and not finished: one may read its file while another computes
 UNDER_WAY = 4  # jobs begun and not finished: each holds its feature maps
 MOST_WAITING = 64  # jobs of everybody
 MOST_EACH = 6  # jobs of one session
@@ -43,6 +45,7 @@ class Job:
     expected: float  # seconds
     report: Report | None = None
     long: bool = False
+    asked: float = field(default_factory=time.monotonic)
     stopped: bool = False
     share: float = 0.0  # done, as far as the work itself tells
     computed: float = 0.0  # seconds, before `since`
@@ -74,7 +77,7 @@ class Job:
 
 
 class Lanes:
-    """A short and a long lane with one job under way in each; one of these computes at a time."""
+    """A short and a long lane with a job or two under way in each; one of these computes at a time."""
 
     def __init__(self):
         self.change = threading.Condition()
@@ -194,7 +197,7 @@ class Lanes:
             self.begun += 1
             try:
                 while not self._may_begin(job):
-                    ahead = [other for other in self.waiting if other.long == job.long].index(job)
+                    ahead = self._queue(job).index(job)
                     job.tell(0.0, W.lanes.waiting_behind.format(number=ahead + 1))
                     self.change.wait(EVERY)
                     job.check()
@@ -209,9 +212,18 @@ class Lanes:
                 raise
 
     def _may_begin(self, job: Job) -> bool:
-        first = next(other for other in self.waiting if other.long == job.long) is job
-        same = any(other.is_long == job.long for other in self.under_way)
-        return first and not same and len(self.under_way) < UNDER_WAY
+        same = sum(other.is_long == job.long for other in self.under_way)
+        return self._queue(job)[0] is job and same < BEGUN[job.long] and len(self.under_way) < UNDER_WAY
+
+    def _queue(self, job: Job) -> list[Job]:
+        """Those in its lane that have not begun, the next one first: the mean wait is least when short ones
+        do not wait for longer ones, and none waits for ever.
+        """
+        late = time.monotonic() - PATIENCE
+        same = [other for other in self.waiting if other.long == job.long]
+        return sorted(
+            same, key=lambda other: (0.0, other.asked) if other.asked < late else (1.0, other.expected)
+        )
 
     def _ask(self, job: Job) -> None:
         """Wait until it is this job's turn. Called with the lock held."""
