@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from tests.children import ROOT, weights
 from translate.training import checkpoint
 
+HANGS = 400  # seconds after which two processes are said to wait for each other for ever
+
 
 def launch(*args, **environment) -> subprocess.Popen:
     """`torchrun --nproc_per_node 2 train.py ARGS`, in a session of its own like a terminal's."""
@@ -52,7 +54,7 @@ def test_pix2pix_with_hugging_face_datasets_installed(trainer, pictures, tmp_pat
     both = launch(*flags, "--batch-size", 2, "--output", two, PYTHONPATH=str(tmp_path / "site"))
     code, printed = trainer.run(*flags, "--batch-size", 4, "--output", one)
     assert code == 0, printed
-    printed, _ = both.communicate(timeout=120)
+    printed, _ = both.communicate(timeout=HANGS)
     assert both.returncode == 0, printed
     assert printed.count("done: ") == 1  # one process speaks and writes
     assert difference(one / "state-000003", two / "state-000003") < 1e-6
@@ -75,7 +77,7 @@ def test_cyclegan_and_its_pool_stopped_by_ctrl_c_and_resumed(trainer, tiny_cycle
     both = launch(*flags, "--batch-size", 2, "--output", two)
     code, printed = trainer.run(*flags, "--batch-size", 4, "--output", one)
     assert code == 0, printed
-    printed, _ = both.communicate(timeout=120)
+    printed, _ = both.communicate(timeout=HANGS)
     assert both.returncode == 0, printed
     pushed = load_file(two / "state-000002" / "state.safetensors")["task.pool_X.pushed"]
     assert pushed == 8 and difference(one / "state-000002", two / "state-000002") < 1e-6
@@ -86,7 +88,7 @@ def test_cyclegan_and_its_pool_stopped_by_ctrl_c_and_resumed(trainer, tiny_cycle
         assert both.poll() is None and time.monotonic() < until, both.communicate()[0]
         time.sleep(0.002)
     os.killpg(both.pid, signal.SIGINT)
-    printed, _ = both.communicate(timeout=60)
+    printed, _ = both.communicate(timeout=HANGS)
     assert both.returncode != 0
     last = checkpoint.states(stopped)[-1][0]
     assert 4 <= last < 40
@@ -94,7 +96,7 @@ def test_cyclegan_and_its_pool_stopped_by_ctrl_c_and_resumed(trainer, tiny_cycle
     assert not list(stopped.glob(".*"))
 
     both = launch(*flags, "--batch-size", 2, "--output", stopped)
-    printed, _ = both.communicate(timeout=120)
+    printed, _ = both.communicate(timeout=HANGS)
     assert both.returncode == 0, printed
     assert weights(stopped) == weights(two)
 
@@ -103,6 +105,6 @@ def test_cyclegan_and_its_pool_stopped_by_ctrl_c_and_resumed(trainer, tiny_cycle
 def test_two_processes_that_do_not_know_of_each_other_are_refused(tiny_cyclegan, tmp_path):
     """torchrun without GPUs and without ACCELERATE_USE_CPU: each would overwrite the other's run."""
     both = launch(*tiny_cyclegan, "--output", tmp_path / "run", ACCELERATE_USE_CPU="false")
-    printed, _ = both.communicate(timeout=120)
+    printed, _ = both.communicate(timeout=HANGS)
     assert both.returncode != 0 and "error: 2 processes were started" in printed, printed
     assert not (tmp_path / "run").exists()
