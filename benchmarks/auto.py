@@ -124,7 +124,10 @@ def serving(name: str, turns: int, clock: Callable[[], float], openvino: bool) -
     each = {str(way): Pipeline(task, choice=Choice(way)) for way in ways}
     if openvino and find_spec("openvino") and task.takes == ("image",) and pipeline.device.type == "cpu":
         each["OpenVINO, float32"] = Pipeline(task, engine="openvino")
-    runs = {way: lambda p=p: p.translate(picture, work_size=0) for way, p in each.items()}
+    hole = Picture(tensor=torch.full((1, 1, size, size), -1.0))
+    hole.tensor[..., size // 3 : 2 * size // 3, size // 3 : 2 * size // 3] = 1
+    more = {"mask": hole} if "mask" in pipeline.takes else {}
+    runs = {way: lambda p=p: p.translate(picture, work_size=0, **more) for way, p in each.items()}
     return {"auto": str(pipeline.choice.way), "probe": probed, "seconds": in_turn(runs, turns, clock)}
 
 
