@@ -1,8 +1,8 @@
 """Where a training step's time goes: `python -m benchmarks.profiles`.
 
 Updates of each method at its published settings, in float32, by torch's profiler on one thread: shares of
-the CPU time by kind of work. Others on the machine slow all kinds alike. Python: what is left of the process's
-CPU time without the operators.
+the CPU time by kind of work. Others on the machine slow all kinds alike. Python: what is left of the
+process's CPU time without the operators.
 """
 
 import dataclasses

@@ -176,45 +176,6 @@ def test_memory_comes_back_after_the_largest_pictures(visitor, models, tmp_path)
     assert not refused["success"] and "the most is" in str(refused["output"]), refused
 
 
-@pytest.mark.parametrize("gone", (True, False))
-def test_a_file_that_went_while_it_was_asked_for_is_no_fault(tmp_path, monkeypatch, gone):
-    """The newest of two like results deletes the other just when a browser asks for its picture."""
-    import httpx
-    from starlette.applications import Starlette
-    from starlette.responses import FileResponse
-    from starlette.routing import Route
-
-    from translate.ui.gate import Gate
-    from translate.ui.values import Owners
-
-    file = tmp_path / "0-after.png"
-    file.write_bytes(b"picture")
-
-    def found(request):
-        if gone:
-            file.unlink()
-            return FileResponse(file)
-        raise RuntimeError("a fault of ours")
-
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    owners = Owners()
-    owners.add(str(file), "me")
-    page = SimpleNamespace(owners=owners, app=SimpleNamespace(auth=None))
-    gate = Gate(Starlette(routes=[Route("/gradio_api/file={path:path}", found)]), page, None)
-
-    async def answered():
-        client = httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://page")
-        async with client:
-            return await client.get(f"{API}/file={file}", headers={"cookie": "translate-visit=me"})
-
-    if gone:
-        answer = asyncio.run(answered())
-        assert answer.status_code == 404 and "detail" in answer.json()
-    else:
-        with pytest.raises(RuntimeError, match="fault of ours"):
-            asyncio.run(answered())
-
-
 def test_nothing_runs_past_the_queue(visitor):
     body = {"data": [], "session_hash": visitor.session}
     for handler in visitor.handlers:

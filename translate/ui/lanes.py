@@ -123,7 +123,7 @@ class Lanes:
             self._rest()
 
     def _rest(self) -> None:
-        """After the last job for now, give what many small ones freed back to the system."""
+        """Where no job is left, give what many small ones freed back to the system."""
         with self.change:
             last = not (self.under_way or self.waiting)
             number = self.begun

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from translate.config import UserError
 from translate.inference import images
@@ -142,11 +141,12 @@ class Visits:
         place = folder() / "visits" / secrets.token_hex(12)
         place.mkdir(parents=True)
         clear = tuple(laid_out(picture, place / f"{n}.npy") for n, picture in enumerate(made.pictures))
-        after = tuple(visible(p, place / f"{n}-after", made.shown, live) for n, p in enumerate(made.pictures))
+        small = place / "thumbnail.webp"
+        after = tuple(
+            visible(picture, place / f"{number}-after", made.shown, live, small if number == 0 else None)
+            for number, picture in enumerate(made.pictures)
+        )
         before = visible(made.before, place / "0-before", made.shown) if made.before is not None else None
-        with Image.open(after[0]) as small:
-            small.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
-            small.save(place / "thumbnail.webp", quality=85, method=0)
         bare = tuple(dataclasses.replace(p, tensor=torch.empty(0), alpha=None) for p in made.pictures)
         sizes, size = tuple(p.size for p in made.pictures), sum(f.stat().st_size for f in place.iterdir())
         made = dataclasses.replace(made, pictures=bare, before=None)
@@ -203,9 +203,12 @@ def laid_out(picture: Picture, file: Path) -> bool:
     return pixels.shape[-1] > picture.tensor.shape[-3] and picture.alpha is not None
 
 
-def visible(picture: Picture, stem: Path, side: int, live: bool = False) -> Path:
+def visible(
+    picture: Picture, stem: Path, side: int, live: bool = False, thumbnail: Path | None = None
+) -> Path:
     """Writes what browsers show, with the suffix of its format: without loss where that is small. live: soon
-    another takes its place; a PNG would take longer than a stroke should wait. Returns the file.
+    another takes its place; a PNG would take longer than a stroke should wait. thumbnail: where
+    a small one goes. Returns the file.
     """
     image = images.to_image(picture.tensor, Picture(tensor=picture.tensor, alpha=picture.alpha))
     image.thumbnail((side, side))
@@ -215,4 +218,7 @@ def visible(picture: Picture, stem: Path, side: int, live: bool = False) -> Path
     else:
         file = stem.with_suffix(".jpg")
         image.save(file, quality=92, subsampling=0)
+    if thumbnail:
+        image.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
+        image.save(thumbnail, quality=85, method=0)
     return file
