@@ -279,7 +279,7 @@ async def failed(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Ex
         if begun:
             raise
         return failure
-    return RuntimeError("the answer was 500") if fallen else None
+    return RuntimeError(500) if fallen else None
 
 
 def answer(status: int, sentence: str) -> JSONResponse:
