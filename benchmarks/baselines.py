@@ -270,7 +270,7 @@ def write_page(results: dict) -> None:
     """Put the tables between the marks of the page."""
     text = PAGE.read_text() if PAGE.exists() else f"# Baselines\n\n{MARKS[0]}\n{MARKS[1]}\n"
     before, rest = text.split(MARKS[0])
-    _, after = rest.split(MARKS[1])
+    _, after = rest.split(MARKS[1], 1)  # other results come after these
     lines = [line for name in SETS if name in results for line in table(results, name)]
     PAGE.write_text("\n".join([before + MARKS[0], "", *lines]) + MARKS[1] + after)
 

@@ -1,9 +1,9 @@
 """Train the readers that judge generated pictures: `python -m benchmarks.readers --data emoji.zip`.
 
 From emoji.zip (or its folder), emoji-style: which of the five styles of real emoji a picture is drawn in; and
-with `--name emoji-group --size 64 --width 16` which of Unicode's groups it shows, in whatever style. From
+with `--name emoji-group --width 16 --steps 1200` which of Unicode's groups it shows, in whatever style. From
 `birds`, birds: the nine attributes of a drawn bird. From any other labelled data the classes, under the name
-given: `--data DIR --name lenet-mnist`, `--data cifar10.zip --name cifar10 --size 64 --width 16 --mirror`.
+given: `--data DIR --name lenet-mnist`, `--data cifar10.zip --name cifar10 --width 16 --mirror --steps 1700`.
 Such names are networks of `evaluate --features`.
 """
 
@@ -189,8 +189,11 @@ def table_of(data: str) -> str:
         return archive.read("captions.csv").decode()
 
 
-def grouped(settings: Settings, part: str):
-    """Pictures [N, 3, size, size] of that part, each emoji in every style, and the places of their groups."""
+def grouped(settings: Settings, part: str, every: int = 1):
+    """Pictures [N, 3, size, size] of that part, each emoji in every style, and the places of their groups.
+
+    every: 2 takes half of them.
+    """
     import csv
 
     import torch
@@ -202,7 +205,7 @@ def grouped(settings: Settings, part: str):
     found = datasets.load(
         "labels", f"{settings.data}/{part}", size=settings.size, resize="resize", flip=False
     )
-    samples = [found.sample(i, torch.Generator()) for i in range(len(found))]
+    samples = [found.sample(i, torch.Generator()) for i in range(0, len(found), every)]
     known = [(s["image"], group.get(Path(s["file"]).stem)) for s in samples]
     known = [(image, numbers.index(number)) for image, number in known if number in GROUPS]
     return torch.stack([image for image, _ in known]), torch.tensor([place for _, place in known])

@@ -38,7 +38,7 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(baselines, "RESULTS", tmp_path / "baselines.json")
     monkeypatch.setattr(baselines, "PAGE", tmp_path / "baselines.md")
     (tmp_path / "baselines.md").write_text(
-        f"before\n{baselines.MARKS[0]}\nold\n{baselines.MARKS[1]}\nafter\n"
+        f"before\n{baselines.MARKS[0]}\nold\n{baselines.MARKS[1]}\nothers\n{baselines.MARKS[1]}\nafter\n"
     )
     return baselines.Settings(
         folder=None, sets=("tiny",), rows=("AE, dense",), minutes=1e-4, samples=64, output=tmp_path / "runs"
@@ -52,7 +52,11 @@ def test_a_ranking_is_made_kept_and_shown(small, tmp_path):
     assert row["steps"] == 20 and row["frechet"] > results["real training pictures"]["frechet"]
     assert "64 against" in row["protocol"] and row["test_mse"] > 0
     page = (tmp_path / "baselines.md").read_text()
-    assert page.startswith("before\n") and page.endswith("after\n") and "old" not in page
+    assert (
+        page.startswith("before\n")
+        and page.endswith("others\n<!-- end of results -->\nafter\n")
+        and "old" not in page
+    )
     assert f"| AE, dense | {row['frechet']:.2f} | 0.0001 | 20 |" in page
     assert (tmp_path / "baselines-tiny.png").exists()
     runs = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}

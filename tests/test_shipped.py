@@ -159,6 +159,19 @@ def test_the_reader_of_styles_knows_its_five():
     assert reader.heads == {"style": ("blob", "line", "noto", "openmoji", "twemoji")}
 
 
+def test_the_reader_of_groups_knows_what_emoji_show():
+    """On pictures that it never saw; a reader that says "people" to all has 0.58."""
+    place = HERE.parent / "shared" / "data" / "emoji.zip"
+    if not place.exists():
+        pytest.skip("the real data is not here")
+    from benchmarks import readers as script
+
+    reader = readers.load(HERE / "pretrained" / "readers" / "emoji-group.safetensors")
+    assert reader.heads == {"group": tuple(script.GROUPS.values())}
+    pictures, groups = script.grouped(script.Settings(data=str(place)), "test", every=7)
+    assert readers.accuracy(reader, pictures, {"group": groups})["group"] > 0.68
+
+
 def test_the_reader_of_birds_knows_fresh_birds():
     """At least 98 % of every attribute, of birds that nobody drew before."""
     from datasets import birds

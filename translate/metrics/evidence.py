@@ -156,7 +156,8 @@ def gather(
         raise UserError(f"{train.info['kind']} data is not pictures one by one; there are no scores of it")
     halved = held_out.info.get("split") != "test"
     tested = train if split == "train" or halved else held_out
-    chosen = sources(tested, source, count) if translates else spread(len(tested), count)
+    walked = translates and tested.info["kind"] not in TRUTHS  # again and again; pairs are each their own
+    chosen = sources(tested, source, count) if walked else spread(len(tested), count)
     if len(chosen) < 2:
         raise UserError(f"{tested.info['name']} has one picture; scores need at least two")
     made, inputs_, truths, seconds, noise = generated(
