@@ -69,7 +69,7 @@ CSS = """
 #caption-result:not(:has(.viewer.filled)) ~ #caption-again { display: none; }
 .image-container, .block.folders, .block > .empty {
   border: 1px dashed var(--border-color-primary) !important; }
-.block.folders [data-testid="block-label"] { position: static; }
+.block.folders [data-testid="block-label"] { position: static; max-width: calc(100% - 72px); }
 .prose table { display: block; overflow-x: auto; }
 .prose :is(th, td) { min-width: 72px; overflow-wrap: normal; word-break: normal; }
 @media (max-width: 800px) { #playground-row > .column:last-child { order: -1; } }
@@ -92,6 +92,8 @@ CSS = """
 .pictures .grid-container { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); height: auto; }
 .pictures .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
 #caption-moving img { width: 100%; height: 100%; object-fit: contain; }
+input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-600); }
+input[type="range"]::-moz-range-thumb { border: 2px solid var(--primary-600); }
 .portrait { display: block; max-width: 100%; max-height: 480px; margin: 0 auto; border-radius: 8px; }
 .ends { align-items: end; }
 .chips { display: flex; flex-wrap: wrap; gap: 6px; }

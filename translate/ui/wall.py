@@ -26,7 +26,7 @@ from translate.ui.words import W
 
 SIDE = 384  # pixels, the longer side of a picture on the wall
 EACH = 2  # pictures of a model
-SHEET = 9  # pictures from noise in one
+SHEET = 9  # pictures from noise in one, the only one of its model
 SESSION = "the page's own wall"
 
 CLICK = """
@@ -89,7 +89,7 @@ def cards(entries: list[Entry]) -> list[Card]:
         takes = {*Shelf.takes(entry)}
         words = entry.facts.get("info", {}).get("captions", [])[:EACH] if not entry.examples else []
         if takes in ({"noise"}, {"noise", "label"}):
-            found += [Card(entry, number) for number in range(EACH)]
+            found.append(Card(entry, 0))  # a sheet shows several
         found += [Card(entry, number, str(text)) for number, text in enumerate(words)]
         found += [Card(entry, number) for number in range(len(entry.examples[:EACH]))]
     return found
