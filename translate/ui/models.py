@@ -10,7 +10,7 @@ from PIL import Image
 
 from translate.config import UserError
 from translate.inference.catalog import Entry, trouble
-from translate.ui.parts import asleep, on, portrait
+from translate.ui.parts import asleep, face, on, portrait
 from translate.ui.pictures import thumbnail
 from translate.ui.shelf import Shelf
 from translate.ui.shelf import title as named
@@ -122,7 +122,7 @@ def planned(entry: Entry) -> int | None:
 
 def labelled(entry: Entry):
     """Something to look at for every entry."""
-    path = entry.preview
+    path = entry.preview if (entry.folder / "logs.jsonl").exists() else face(entry)  # a run moves
     if path is None:
         return Image.new("RGB", (160, 120), (226, 232, 240)), named(entry)
     return thumbnail(path, 320), named(entry)

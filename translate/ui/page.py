@@ -82,7 +82,7 @@ CSS = """
 #models-head { align-items: center; flex-wrap: nowrap; }
 #models-refresh { min-height: 42px; }
 #models-gallery .grid-wrap { height: auto; min-height: 0; max-height: 420px; overflow-y: auto; }
-#models-gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); }
+#models-gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); }
 #models-gallery .thumbnail-item { width: 100%; height: auto; aspect-ratio: 1; }
 .examples .grid-wrap { height: auto; min-height: 0; max-height: 216px; overflow-y: auto; }
 .examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(72px, 1fr));

@@ -7,6 +7,7 @@ import functools
 import html
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 import gradio as gr
@@ -173,10 +174,15 @@ class Chooser:
         return next((entry for entry in self.offered() if entry.name == name), None)
 
 
+def face(entry: Entry) -> Path | None:
+    """The picture that stands for a model: what it made for tab Start, else an example, else its preview."""
+    made = next((one.file(folder() / SHOWN, "after") for one in wall.cards([entry])), None)
+    return made if made and made.exists() else entry.examples[0] if entry.examples else entry.preview
+
+
 def card(shelf: Shelf, entry: Entry) -> dict:
     """What a chooser shows of a model."""
-    made = next((one.file(folder() / SHOWN, "after") for one in wall.cards([entry])), None)
-    picture = made if made and made.exists() else entry.examples[0] if entry.examples else entry.preview
+    picture = face(entry)
     shown = f"gradio_api/file={quote(thumbnail(picture, 192, SHOWN))}" if picture else ""
     own = W.parts.your_run * shelf.is_own(entry)
     return dict(name=entry.name, title=title(entry) + own, words=entry.description[:160], thumbnail=shown)

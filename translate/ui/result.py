@@ -8,6 +8,7 @@ errors say appears in the line, and nothing stale stays.
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,8 +84,9 @@ class Studio:
     def described(self, kept: Stored) -> str:
         """A result for the viewer."""
         alt = kept.made.alt or [""] * len(kept.sizes)
+        after = inside if kept.live else self.link  # a stroke does not wait for another request
         pictures = [
-            dict(after=self.link(kept.shown(n)), width=size[0], height=size[1], alt=alt[n])
+            dict(after=after(kept.shown(n)), width=size[0], height=size[1], alt=alt[n])
             for n, size in enumerate(kept.sizes)
         ]
         if kept.before:
@@ -136,6 +138,13 @@ class Studio:
 
     def download(self, path: Path) -> str:
         return json.dumps(dict(url=self.link(path), name=path.name))
+
+
+def inside(path: Path) -> str:
+    """A picture as an address that holds it."""
+    return (
+        f"data:image/{path.suffix[1:].replace('jpg', 'jpeg')};base64,{b64encode(path.read_bytes()).decode()}"
+    )
 
 
 class Result:

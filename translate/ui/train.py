@@ -1,6 +1,7 @@
 """Tab Train: drop pictures, see what was found, begin; watch it; use what it has learned so far."""
 
 import html
+import re
 import secrets
 import shutil
 import time
@@ -52,7 +53,7 @@ def lesson_of(key: str | None) -> Lesson:
 
 def summary(report) -> str:
     """What was found, in words, as Markdown."""
-    kinds = "; ".join(report.kinds.values())
+    kinds = re.sub(r" \(lesson-[0-9a-f]+\)", "", "; ".join(report.kinds.values()))  # the page's own folder
     lines = [W.train.found.format(kinds=html.escape(kinds))]
     if report.sizes:
         widths, heights = zip(*report.sizes, strict=True)
