@@ -30,7 +30,8 @@ def described(label: str | None) -> str:
     parts = [part.rpartition(":") for part in (label or "").split("+") if part]
     total = sum(float(share) for _, _, share in parts)
     return ", ".join(
-        W.mixing.part_of_mixture.format(share=float(share) / total, name=name) for name, _, share in parts
+        W.mixing.part_of_mixture.format(share=float(share) / total, name=name.replace("_", " "))
+        for name, _, share in parts
     )
 
 
@@ -53,7 +54,11 @@ def shown(entry: Entry | None) -> list:
     """What the sliders become for a model: the first style alone, until they are moved."""
     names = styles(entry)
     return [
-        gr.update(label=W.mixing.named_style.format(name=names[i]), value=100 * (i == 0), visible=True)
+        gr.update(
+            label=W.mixing.named_style.format(name=names[i].replace("_", " ")),
+            value=100 * (i == 0),
+            visible=True,
+        )
         if i < len(names)
         else gr.update(value=0, visible=False)
         for i in range(MOST)

@@ -74,6 +74,8 @@ CSS = """
 .prose :is(th, td) { min-width: 72px; overflow-wrap: normal; word-break: normal; }
 @media (max-width: 800px) { #playground-row > .column:last-child { order: -1; } }
 .form, .gr-group, .styler { gap: 14px !important; background: transparent !important; border: 0 !important; }
+.styler button.lg { border: 1px solid var(--button-secondary-border-color);
+  border-radius: var(--button-large-radius); }
 .line p { margin: 16px 0 0; padding: 6px 10px; border-radius: 8px; }
 .line .problem { background: color-mix(in srgb, #d97706 14%, transparent); border-left: 3px solid #d97706; }
 .line .remark { color: var(--body-text-color-subdued); padding-left: 0; }
