@@ -344,7 +344,7 @@ def test_the_wall_shows_what_models_made_and_leads_to_them(shelf, models):
     shown = wall.filled("Pictures", shelf.translators())
     assert shown.count("<button") == 2 and shown.count("<img") == 4 and 'data-model="sketch"' in shown
     files = list((folder() / wall.SHOWN).glob("*.webp"))
-    assert len(files) == 6 and all(max(Image.open(file).size) <= 2 * wall.SIDE for file in files)
+    assert len(files) == 5 and all(max(Image.open(file).size) <= 2 * wall.SIDE for file in files)
     event = SimpleNamespace(_data={"model": "sketch", "example": 1})
     assert wall.asked(event, shelf).given == models / "sketch" / "examples" / "1.png"
     for data in ({"model": "../sketch", "example": 1}, {"model": "sketch", "example": 99}, {}, None):

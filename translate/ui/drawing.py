@@ -18,7 +18,7 @@ from translate.ui.words import W
 
 SIDE = 512  # pixels of the drawing
 EDGE = 1000  # the board is EDGE x EDGE units, whatever its size on the screen
-SMOOTH = 2  # drawn so many times larger, then reduced
+SMOOTH = 3  # drawn so many times larger, then reduced
 MOST = 40_000  # numbers in a drawing
 DRAWN = "line lines sketch sketches ink edge edges outline outlines drawing drawings".split()
 
