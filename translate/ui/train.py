@@ -231,7 +231,8 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
         key, folder, count, _ = held
         lesson = lesson_of(key)
         trainer.begin(lesson, (called or "").strip(), Path(folder), updates(lesson, count, long))
-        return {data: None, start: gr.update(interactive=False), **view(None)}
+        look_on = gr.Timer(active=True)  # again: the answer that woke it may have been lost
+        return {data: None, start: gr.update(interactive=False), timer: look_on, **view(None)}
 
     def view(before) -> dict:
         now = shown(trainer, trainer.now())
@@ -274,7 +275,7 @@ def tab(studio: Studio, here: gr.Tab, others: list[gr.Tab], trainer: Trainer) ->
     plan = dict(work=True, show_progress_on=ahead, failed=lambda _: {ahead: ""})
     on(tried.success, planned, [data, length], [data, ahead, start], message, **plan)
     on(length.input, planned, [data, length], [data, ahead, start], message, **plan)
-    on(start.click, begun, [data, name, length], [data, start, *live], message)
+    on(start.click, begun, [data, name, length], [data, start, timer, *live], message)
     on(timer.tick, view, seen, live, trigger_mode="multiple")  # an answer that got lost stops no other
     on(here.select, lambda: (gr.Timer(active=True), *in_order(view(None), live)), None, [timer, *live])
     asleep(timer, others)
