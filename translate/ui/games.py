@@ -39,6 +39,11 @@ GAMES = typing.get_args(Objective)
 NONE, GRADIENT = W.games.no_penalty, W.games.gradient_penalty
 PENALTIES = {NONE: ("none",), "R1": ("r1",), W.games.r1_and_r2: ("r1", "r2"), GRADIENT: ("gradient",)}
 RATES = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2]
+DEEP, FLAT = W.games.two_layers_each, W.games.d_of_one_layer
+NETWORKS = {  # of `--task gan`: settings; the first are tanh, which bends smoothly, the others ReLUs
+    DEEP: dict(hidden=WIDTH, units=WIDTH, pieces=1, activation="tanh", dropout=False),
+    FLAT: dict(network="metz", hidden=2 * WIDTH, units=2 * WIDTH),
+}
 NOW, BEST, NOTHING = VIEWS = (W.games.d_now, W.games.best_d, W.games.no_surface)
 
 
@@ -55,10 +60,11 @@ class Rules:
     rate_g: float = 1e-3
     rate_d: float = 1e-3
     momentum: float = 0.5  # Adam's beta1
+    network: str = DEEP
 
     def __post_init__(self):
         bounds = dict(strength=(0, 100), k=(1, 20), unroll=(0, 10), rate_g=(1e-6, 0.1), rate_d=(1e-6, 0.1))
-        known = dict(data=DATA, game=GAMES, penalty=PENALTIES)
+        known = dict(data=DATA, game=GAMES, penalty=PENALTIES, network=NETWORKS)
         for name, choices in known.items():
             one_of(name, getattr(self, name), choices)
         for name, (least, most) in (bounds | dict(momentum=(0, 0.95))).items():
@@ -79,9 +85,8 @@ class Rules:
             data=DATA[self.data][0], objective=self.game, penalty=PENALTIES[self.penalty],
             lambda_penalty=float(self.strength), n_critic=int(self.k), unroll=int(self.unroll),
             learning_rate=float(self.rate_g), rate_d=float(self.rate_d), beta1=float(self.momentum),
-            optimizer="adam", hidden=WIDTH, units=WIDTH, pieces=1, activation="tanh", dropout=False,
-            latent=LATENT, batch_size=BATCH, steps=10**6, workers=1,
-        )  # fmt: skip
+            optimizer="adam", latent=LATENT, batch_size=BATCH, steps=10**6, workers=1,
+        ) | NETWORKS[self.network]  # fmt: skip
 
 
 def one_of(what: str, value, known) -> None:
@@ -92,7 +97,7 @@ def one_of(what: str, value, known) -> None:
         )
 
 
-METZ = Rules(RING, "minimax", NONE, 1.0, 1, 0, 1e-3, 1e-4, 0.5)
+METZ = Rules(RING, "minimax", NONE, 1.0, 1, 0, 1e-3, 1e-3, 0.5, FLAT)
 PRESETS: dict[str, tuple[Rules, str]] = {
     W.games.a_bump_is_learned: (
         Rules(),
@@ -106,9 +111,9 @@ PRESETS: dict[str, tuple[Rules, str]] = {
         METZ,
         W.games.mode_collapse_text,
     ),
-    W.games.looking_ahead: (
+    W.games.cured_by_unrolling: (
         dataclasses.replace(METZ, unroll=5),
-        W.games.looking_ahead_text,
+        W.games.cured_by_unrolling_text,
     ),
     W.games.the_wasserstein_fix: (
         Rules(RING, "wasserstein", GRADIENT, 0.1, 5, 0, 1e-3, 1e-3, 0.0),
@@ -155,10 +160,11 @@ class Table:
         self.words: deque[str] = deque(maxlen=3)
 
     def follow(self, rules: Rules) -> None:
-        """Go on by other rules, with the networks as they are; other data begin anew."""
+        """Go on by other rules, with the networks as they are; other data or networks begin anew."""
         if rules == self.rules:
             return
-        other, self.rules = rules.data != self.rules.data, rules
+        other = (rules.data, rules.network) != (self.rules.data, self.rules.network)
+        self.rules = rules
         if other:
             return self.begin()
         before, t = self.lesson.task.state_dict(), self.lesson.t
