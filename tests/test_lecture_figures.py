@@ -1,11 +1,17 @@
 """Every figure of a lecture, at a tiny budget: what its first line claims, as numbers."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
+from translate import arguments, outline
 from translate.config import UserError
 from translate.figures import lecture
+
+ROOT = Path(__file__).resolve().parent.parent
+LECTURES = ROOT / "docs" / "lectures.md"
 
 
 def near(x, y, off):
@@ -20,6 +26,11 @@ CLAIMS = {
                                > 0.5 > n["answers changed by random signs"]),
     "aggregate": (0.02, lambda n: n["MMD² of all codes to N(0, I), WAE"]
                   < 0.3 * n["MMD² of all codes to N(0, I), AE"] and n["mean width of a VAE's code"] > 0.02),
+    "augmentations": (0.1, lambda n: n["samples that are the picture or its mirror image"] == 1
+                      and 0.25 < n["of them mirrored"] < 0.75
+                      and n["pixels that G's gradient reaches, color"] == 1
+                      and near(n["pixels that G's gradient reaches, cutout"], 0.75, 0.1)),
+    "batch_correlation": (0.05, lambda n: [*n.values()][0] > 0.01 > 1e-5 > max([*n.values()][1:])),
     "best_discriminator": (0.25, lambda n: [*n.values()][0] < 0.03 and [*n.values()][1] < 0.03
                            and n["best D there, both smoothed"] > 1.5 * [*n.values()][2]),
     "critic_loss": (0.03, lambda n: [*n.values()][0] > 0.7),
@@ -41,6 +52,8 @@ CLAIMS = {
     "imle_modes": (0.1, lambda n: n["farthest mode from any sample, IMLE"] < 1),
     "infogan_codes": (0.03, lambda n: n["first code read off a sample"] > 0.8),
     "interpolation": (0.05, lambda n: [*n.values()][0] < [*n.values()][1]),
+    "minibatch_features": (0.25, lambda n: n["named right at last, none"] < 0.65
+                           and min([*n.values()][1:]) > 0.9),
     "nearest_training": (0.05, lambda n: [*n.values()][0] > 0.8 and [*n.values()][1] < 0.1),
     "next_frame": (0.0125, lambda n: n["PSNR, squares"] > n["PSNR, the adversary"]
                    and n["PSNR, squares"] > n["PSNR, the frame copied"] and n["sharpness, squares"] < 0.6),
@@ -55,9 +68,12 @@ CLAIMS = {
                          and near(n["share kept"], math.pi / 4, 0.03)),
     "saturation": (0.03, lambda n: all((v > 10) == ("log(1 - D)" in name) for name, v in n.items())),
     "several_decodings": (0.05, lambda n: n["among decodings of one picture"] < 0.5 * n["among pictures"]),
+    "traversals": (0.05, lambda n: n["KL in nats, β = 6"] < 0.6 * n["KL in nats, β = 1"]
+                   and n["latents in use, β = 6"] <= n["latents in use, β = 1"]),
     "two_captions": (0.3, lambda n: [*n.values()][0] > 0.05 > 5 * [*n.values()][1]),
     "unrolled": (0.003, lambda n: [*n.values()][0] < 0 < [*n.values()][1]),
     "upsampling": (0.2, lambda n: min([*n.values()][:2]) > 20 * [*n.values()][2]),
+    "without_batch_norm": (0.05, lambda n: True),
     "wasserstein": (0.03, lambda n: n["farthest mode from any point, Wasserstein"]
                     < n["farthest mode from any point, standard"]),
 }  # fmt: skip
@@ -93,3 +109,37 @@ def test_the_command_lists_and_writes(tmp_path, capsys):
     assert (tmp_path / "ring_map.svg").read_text().startswith("<?xml")
     with pytest.raises(UserError, match="exists; --overwrite"):
         figure("ring-map", output=str(tmp_path))
+
+
+def cells():
+    """The rows of docs/lectures.md's tables: item, files, commands, picture."""
+    for line in LECTURES.read_text().splitlines():
+        if line.startswith("| ") and not line.startswith("| |"):
+            yield [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def test_every_file_command_and_picture_of_the_lectures_exists():
+    named, wrong = set(), []
+    for item, files, commands, *picture in cells():
+        if files == "not built":
+            continue
+        wrong += [f"{item}: no file {f}" for f in re.findall(r"`([^`]+)`", files) if not (ROOT / f).is_file()]
+        shown = re.findall(r"\]\(([^)#]+)", f"{commands} {picture}")
+        wrong += [f"{item}: no picture {p}" for p in shown if not (LECTURES.parent / p).is_file()]
+        for command in re.findall(r"`([^`]+)`", commands):
+            first, *words = command.split()
+            try:
+                if first == "figure":
+                    named.add(lecture.check(words[0]))
+                elif command.startswith("python -m translate "):
+                    assert (ROOT / "translate" / "commands" / f"{words[2]}.py").is_file(), command
+                elif command.startswith("python -m benchmarks."):
+                    assert (ROOT / "benchmarks" / f"{words[1].partition('.')[2]}.py").is_file(), command
+                elif first == "train.py":
+                    arguments.parse(words)
+                else:
+                    arguments.check_flags(command.split(), outline.settings("dcgan"), "dcgan")
+            except (AssertionError, UserError) as error:
+                wrong.append(f"{item}: {error}")
+    assert not wrong, wrong
+    assert named == set(lecture.names()), "the page leaves out a figure"

@@ -6,7 +6,7 @@
 The gradient of G goes through the k updates, Adam's included, as in the authors' code.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -21,24 +21,31 @@ def ahead(
     """
     group = adam.param_groups[0]
     (beta1, beta2), rate, epsilon = group["betas"], group["lr"], group["eps"]
-    theta = dict(D.named_parameters())
-    kept = [adam.state.get(p, {}) for p in theta.values()]
-    m = [s.get("exp_avg", torch.zeros_like(p)).clone() for s, p in zip(kept, theta.values(), strict=True)]
-    v = [s.get("exp_avg_sq", torch.zeros_like(p)).clone() for s, p in zip(kept, theta.values(), strict=True)]
-    steps = kept[0].get("step", torch.zeros(())).to(m[0])
+    parameters = dict(D.named_parameters())
+    sizes = [p.numel() for p in parameters.values()]
+    kept = [adam.state.get(p, {}) for p in parameters.values()]
+    steps = kept[0].get("step", torch.zeros(())).to(next(iter(parameters.values())))
     buffers = {name: buffer.clone() for name, buffer in D.named_buffers()}
 
-    def now(x: Tensor) -> Tensor:
-        return functional_call(D, {**theta, **buffers}, (x,))
+    def whole(tensors: Iterable[Tensor]) -> Tensor:
+        """As one vector: small networks wait for the number of operations."""
+        return torch.cat([tensor.detach().flatten() for tensor in tensors])
 
+    def critic(theta: Tensor) -> Callable[[Tensor], Tensor]:
+        parts = zip(parameters.items(), theta.split(sizes), strict=True)
+        weights = {name: part.view(p.shape) for (name, p), part in parts}
+        return lambda x: functional_call(D, {**weights, **buffers}, (x,))
+
+    theta = whole(parameters.values()).requires_grad_()
+    m, v = (
+        whole(state.get(key, torch.zeros_like(p)) for state, p in zip(kept, parameters.values(), strict=True))
+        for key in ("exp_avg", "exp_avg_sq")
+    )
     for i in range(1, k + 1):
-        gradients = torch.autograd.grad(loss(now), list(theta.values()), create_graph=True)
-        m = [beta1 * a + (1 - beta1) * g for a, g in zip(m, gradients, strict=True)]
-        v = [beta2 * a + (1 - beta2) * g.square() for a, g in zip(v, gradients, strict=True)]
+        (gradient,) = torch.autograd.grad(loss(critic(theta)), theta, create_graph=True)
+        m = beta1 * m + (1 - beta1) * gradient
+        v = beta2 * v + (1 - beta2) * gradient.square()
         short, shorter = 1 - beta1 ** (steps + i), 1 - beta2 ** (steps + i)
-        moves = [  # the root of an exact 0 would have no derivative
-            rate * (a / short) / ((b / shorter + 1e-24).sqrt() + epsilon) for a, b in zip(m, v, strict=True)
-        ]
-        names = zip(list(theta), moves, strict=True)
-        theta = {name: theta[name] - move for name, move in names}
-    return now
+        # the root of an exact 0 would have no derivative
+        theta = theta - rate * (m / short) / ((v / shorter + 1e-24).sqrt() + epsilon)
+    return critic(theta)

@@ -25,10 +25,11 @@ def norm(task, game: str, z: torch.Tensor, x: torch.Tensor) -> float:
 
 
 def draw(work: Work) -> Drawn:
-    data, epoch, updates = pictures(work, size=16), work.of(100, 2), work.of(1500, 64)
+    size = 32 if work.budget > 0.2 else 16
+    data, epoch, updates = pictures(work, size=size), work.of(100, 2), work.of(1500, 64)
     every = 10 if updates > 300 else 5
     settings = dict(
-        size=16, channels=work.of(16, 8), latent=32, batch_size=work.of(64, 16), data=work.data, flip=False
+        size=size, channels=work.of(16, 8), latent=32, batch_size=work.of(64, 16), data=work.data, flip=False
     )
     trained = Lesson.of("dcgan", data, seed=work.seed, steps=25 * epoch, **settings)
     figure, panels = sheet(2, wide=3.4)
