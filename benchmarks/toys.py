@@ -1,7 +1,7 @@
 """Which games find all modes of a toy: `python -m benchmarks.toys`. Stop it and run it again: it goes on.
 
-Each is trained on the same ring of 8 (or grid of 25) Gaussians with the networks of unrolled GANs (Metz et
-al. 2017, appendix A: 2 x 128 tanh, z of 256, batches of 512, Adam of 1e-3 in G and 1e-4 in D) for the same
+Each is trained on the same ring of 8 (or grid of 25) Gaussians with the networks of the notebook to unrolled
+GANs (Metz et al. 2017: 2 x 128 tanh, z of 256, batches of 512, Adam of 1e-3 in G and 1e-4 in D) for the same
 number of updates of G. Of 5,000 samples: how many modes have at least a quarter of their share nearest to
 them and within ten deviations, and how many samples are within three. `docs/toys.png` shows the samples.
 """

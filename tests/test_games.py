@@ -288,6 +288,18 @@ def test_unrolling_changes_what_the_generator_learns():
 # --- the methods ---
 
 
+def test_the_networks_of_unrolled_gans():
+    """D sees a quarter of the points through one layer of ReLUs; weights are orthogonal, 0.8 times."""
+    ring = datasets.load("points", "ring", size=8)
+    task = gan.GAN(gan.Config(data="ring", network="metz", units=8, hidden=8), DataInfo.of(ring.info))
+    x = torch.randn(5, 2)
+    (first, second) = (layer for layer in task.D if isinstance(layer, nn.Linear))
+    assert torch.allclose(task.D(x), second(first(x / 4).relu()))
+    assert torch.allclose(first.weight.T @ first.weight, 0.64 * torch.eye(2), atol=1e-5)
+    with pytest.raises(UserError, match="--network metz is for points"):
+        built(gan.GAN, network="metz")
+
+
 def test_published_settings():
     for method, expected in (
         (wgan, dict(optimizer="rmsprop", learning_rate=5e-5, clip_weights=0.01, n_critic=5, batch_size=64)),

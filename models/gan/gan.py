@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from datasets.options import Images
 from models.common import choices, objectives
 from models.common.normalise import WithReference, compared, norm, referenced, spectrally
-from translate.task import DataInfo, Task
+from translate.task import DataInfo, Task, UserError
 
 
 class Maxout(nn.Module):
@@ -75,6 +75,18 @@ class Discriminator(nn.Sequential):
         super().__init__(*layers)
 
 
+class Shallow(nn.Sequential):
+    """Points [B, d] to logits [B, 1] by one layer of ReLUs, which sees a quarter of x (Metz et al. 2017)."""
+
+    def __init__(self, c: "Config", shape: tuple[int, ...]):
+        super().__init__(Quartered(), nn.Linear(*shape, c.units), nn.ReLU(), nn.Linear(c.units, 1))
+
+
+class Quartered(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x / 4
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config(Images, choices.ChoicesConfig):
     """GAN (Goodfellow et al. 2014)"""
@@ -83,6 +95,7 @@ class Config(Images, choices.ChoicesConfig):
     size: int = 28
     resize: Literal["resize-crop", "scale-crop", "crop", "resize", "pad"] = "resize"
     latent: int = 100  # dimensions of z
+    network: Literal["goodfellow", "metz"] = "goodfellow"  # metz: for points, a D of one layer of ReLUs
     hidden: int = 1200  # units in each of G's two layers
     units: int = 240  # units in each of D's two layers
     pieces: int = 5  # of D's maxout units; 1: --activation, leaky for relu
@@ -103,6 +116,8 @@ class GAN(Task):
         points, channels = info.kind == "points", info.channels["image"]
         choices.check(config, pictures=not points)
         self.shape = (channels,) if points else (channels, config.size, config.size)
+        if getattr(config, "network", "") == "metz" and not points:
+            raise UserError("--network metz is for points, such as --data ring; leave it away for pictures")
         self.noise_shape = (config.latent,)
         G, D = self.networks()
         for network, kind in ((G, config.norm_g), (D, config.norm_d)):
@@ -114,17 +129,19 @@ class GAN(Task):
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G and D, initialised. As published: weights within ±0.05 in G and ±0.005 in D for pictures;
-        orthogonal, 1.4 times, for points with tanh (Metz et al. 2017, appendix A); else torch's."""
-        G, D = Generator(self.config, self.shape), Discriminator(self.config, self.shape)
-        pictures, tanh = len(self.shape) > 1, self.config.activation == "tanh"
+        for points orthogonal, 0.8 times with --network metz (Metz et al. 2017, appendix A), 1.4 times with
+        tanh (their notebook, github.com/poolio/unrolled_gan); else torch's."""
+        c, metz = self.config, self.config.network == "metz"
+        G, D = Generator(c, self.shape), (Shallow if metz else Discriminator)(c, self.shape)
+        pictures, gain = len(self.shape) > 1, 0.8 if metz else 1.4
         for network, width in ((G, 0.05), (D, 0.005)):
             for layer in network.modules():
-                if isinstance(layer, nn.Linear) and (pictures or tanh):
+                if isinstance(layer, nn.Linear) and (pictures or metz or c.activation == "tanh"):
                     nn.init.zeros_(layer.bias)
                     if pictures:
                         nn.init.uniform_(layer.weight, -width, width)
                     else:
-                        nn.init.orthogonal_(layer.weight, 1.4)
+                        nn.init.orthogonal_(layer.weight, gain)
         return G, D
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:

@@ -36,6 +36,10 @@ DATA = {  # name: (toy, middle of the view, half its width, centres, deviation)
 GAMES = typing.get_args(Objective)
 PENALTIES = {"none": ("none",), "R1": ("r1",), "R1 and R2": ("r1", "r2"), "gradient": ("gradient",)}
 RATES = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2]
+NETWORKS = {  # of `--task gan`: settings; the first are tanh, which bends smoothly, the others ReLUs
+    "two layers each": dict(hidden=WIDTH, units=WIDTH, pieces=1, activation="tanh", dropout=False),
+    "a D of one layer": dict(network="metz", hidden=2 * WIDTH, units=2 * WIDTH),
+}
 VIEWS = ("D now", "best D", "nothing")
 
 
@@ -52,10 +56,11 @@ class Rules:
     rate_g: float = 1e-3
     rate_d: float = 1e-3
     momentum: float = 0.5  # Adam's beta1
+    network: str = "two layers each"
 
     def __post_init__(self):
         bounds = dict(strength=(0, 100), k=(1, 20), unroll=(0, 10), rate_g=(1e-6, 0.1), rate_d=(1e-6, 0.1))
-        known = dict(data=DATA, game=GAMES, penalty=PENALTIES)
+        known = dict(data=DATA, game=GAMES, penalty=PENALTIES, network=NETWORKS)
         for name, choices in known.items():
             one_of(name, getattr(self, name), choices)
         for name, (least, most) in (bounds | dict(momentum=(0, 0.95))).items():
@@ -75,9 +80,8 @@ class Rules:
             data=DATA[self.data][0], objective=self.game, penalty=PENALTIES[self.penalty],
             lambda_penalty=float(self.strength), n_critic=int(self.k), unroll=int(self.unroll),
             learning_rate=float(self.rate_g), rate_d=float(self.rate_d), beta1=float(self.momentum),
-            optimizer="adam", hidden=WIDTH, units=WIDTH, pieces=1, activation="tanh", dropout=False,
-            latent=LATENT, batch_size=BATCH, steps=10**6, workers=1,
-        )  # fmt: skip
+            optimizer="adam", latent=LATENT, batch_size=BATCH, steps=10**6, workers=1,
+        ) | NETWORKS[self.network]  # fmt: skip
 
 
 def one_of(what: str, value, known) -> None:
@@ -86,7 +90,7 @@ def one_of(what: str, value, known) -> None:
         raise UserError(f"There is no {what} {str(value)[:40]!r}: {', '.join(known)}.")
 
 
-METZ = Rules("ring of 8", "minimax", "none", 1.0, 1, 0, 1e-3, 1e-4, 0.5)
+METZ = Rules("ring of 8", "minimax", "none", 1.0, 1, 0, 1e-3, 1e-3, 0.5, "a D of one layer")
 PRESETS: dict[str, tuple[Rules, str]] = {
     "A bump is learned": (
         Rules(),
@@ -100,13 +104,15 @@ PRESETS: dict[str, tuple[Rules, str]] = {
     ),
     "Mode collapse": (
         METZ,
-        "Eight modes and a D ten times as slow as G: all points run to what D likes best just now, D learns "
-        "to reject it, and they run on. Give D the step size of G, 0.001: it keeps up, and the modes fill.",
+        "Eight modes and a D of one layer: all points run to what D likes best just now, D learns to reject "
+        "it, and they run on, round and round. Take networks of two layers each: such a D remembers, and the "
+        "modes fill. Or let G look ahead, the next to see.",
     ),
-    "Looking ahead": (
+    "Cured by unrolling": (
         dataclasses.replace(METZ, unroll=5),
-        "The same slow D, but G sees it as it will be five updates later, when it has answered: running "
-        "together pays less. Slower to watch, for each turn of G computes five more of D.",
+        "The same D, but G sees it as it will be five updates later, when it has answered: running together "
+        "pays less. The points spread at once, and after some 500 turns most modes have theirs. Slower to "
+        "watch, for each turn of G computes five more of D.",
     ),
     "The Wasserstein fix": (
         Rules("ring of 8", "wasserstein", "gradient", 0.1, 5, 0, 1e-3, 1e-3, 0.0),
@@ -154,10 +160,11 @@ class Table:
         self.words: deque[str] = deque(maxlen=3)
 
     def follow(self, rules: Rules) -> None:
-        """Go on by other rules, with the networks as they are; other data begin anew."""
+        """Go on by other rules, with the networks as they are; other data or networks begin anew."""
         if rules == self.rules:
             return
-        other, self.rules = rules.data != self.rules.data, rules
+        other = (rules.data, rules.network) != (self.rules.data, self.rules.network)
+        self.rules = rules
         if other:
             return self.begin()
         before, t = self.lesson.task.state_dict(), self.lesson.t

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import gradio as gr
 
 from translate.config import UserError
-from translate.ui.games import DATA, GAMES, PENALTIES, PRESETS, RATES, VIEWS, Rules, Table, one_of
+from translate.ui.games import DATA, GAMES, NETWORKS, PENALTIES, PRESETS, RATES, VIEWS, Rules, Table, one_of
 from translate.ui.lanes import Stopped
 from translate.ui.parts import QUICK, line, on, problem, remark
 from translate.ui.result import Studio
@@ -101,10 +101,13 @@ def tab(studio: Studio, here: gr.Tab) -> None:
             momentum = gr.Slider(
                 0, 0.9, start.momentum, step=0.1, label="Momentum", elem_id="playground-momentum"
             )
+            network = gr.Dropdown(
+                list(NETWORKS), value=start.network, label="Networks", elem_id="playground-network"
+            )
         with gr.Column(min_width=320):
             board = gr.HTML("", elem_id="playground", html_template="<div></div>", js_on_load=BOARD)
             message = line("playground-message")
-    controls = [data, game, penalty, strength, k, unroll, rate_g, rate_d, momentum]
+    controls = [data, game, penalty, strength, k, unroll, rate_g, rate_d, momentum, network]
 
     def sitting(request: gr.Request, view: str, values) -> tuple[Table, str]:
         """The visitor's game, told what the controls say."""

@@ -58,10 +58,10 @@ def draw(work: Work) -> Drawn:
         lesson = Lesson.of("domain", data, fixed=fixed, steps=steps, channels_D=16, **options)
         lesson.learn(steps)
         with torch.no_grad():
-            made = lesson.task.generate(batch["a"])
-            share = (lesson.task.belongs(made) > 0).float().mean()
+            made, boundary = lesson.task.generate(batch["a"]), lesson.task.objective.boundary
+            share = (lesson.task.belongs(made) > boundary).float().mean()
             if fixed:
-                known = [lesson.task.belongs(batch[side]) > 0 for side in "ab"]
+                known = [lesson.task.belongs(batch[side]) > boundary for side in "ab"]
                 right = torch.cat([~known[0], known[1]]).float().mean()
                 numbers["real pictures that the fixed D names right"] = float(right)
         numbers[f"M(A) that {name} takes for B"] = float(share)
