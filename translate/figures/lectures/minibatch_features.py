@@ -7,11 +7,11 @@ Number: of new points, how many D names right, without features of the batch (on
 
 import torch
 
+import datasets
 from datasets import points
-from models.common import objectives
-from models.gan import gan
 from translate.figures.lecture import Drawn, Work
 from translate.figures.plots import DATA, JUDGE, MADE, cloud, sheet, titled
+from translate.training.lesson import Lesson
 
 KINDS = {"none": MADE, "stddev": JUDGE, "discrimination": DATA}
 BATCH = 32
@@ -26,7 +26,7 @@ def batches(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def draw(work: Work) -> Drawn:
-    updates, game = work.of(600, 60), objectives.game("non-saturating")
+    updates, data = work.of(600, 60), datasets.load("points", "ring", size=8)
     figure, panels = sheet(3, wide=2.8)
     for panel, made, title in zip(
         panels, batches(torch.Generator().manual_seed(1)), ("a real batch", "a made one"), strict=False
@@ -37,10 +37,9 @@ def draw(work: Work) -> Drawn:
     numbers = {}
     for kind, colour in KINDS.items():
         generator = torch.Generator().manual_seed(work.seed)
-        config = gan.Config(units=32, pieces=1, dropout=False, minibatch=kind)
-        with torch.random.fork_rng([]):
-            torch.manual_seed(work.seed)
-            D = gan.Discriminator(config, (2,))
+        options = dict(data="ring", optimizer="adam", units=32, pieces=1, dropout=False, minibatch=kind)
+        task = Lesson.of("gan", data, seed=work.seed, steps=updates, **options).task
+        D, game = task.D, task.objective
         adam = torch.optim.Adam(D.parameters(), lr=3e-3, betas=(0.5, 0.999))
         right = []
         for _ in range(updates):

@@ -4,6 +4,8 @@ Reed et al. 2016 (arXiv 1605.05396), algorithm 1; a lecture's (train, picture) a
 learns on drawn birds; numbers are D's mean answers to the three kinds of pairs of them.
 """
 
+import textwrap
+
 import torch
 
 import datasets
@@ -30,16 +32,16 @@ def draw(work: Work) -> Drawn:
             "its own sentence": (batch["image"], e), "another's": (batch["image"], wrong), "made": (made, e)
         }  # fmt: skip
         answers = {name: task.D.match(task.D(x), t).sigmoid() for name, (x, t) in pairs.items()}
-    figure, panels = sheet(3, wide=2.9, high=3.2)
+    figure, panels = sheet(3, wide=2.9, high=3.9)
     words = {"its own sentence": "caption", "another's": "wrong", "made": "caption"}
     for panel, (name, (x, _)) in zip(panels, pairs.items(), strict=True):
         pictures(
             panel,
             x[:1],
             1,
-            f"{name}: should be {int(name == 'its own sentence')}, D says {answers[name].mean():.2f}",
+            f"{name}:\nshould be {int(name == 'its own sentence')}, D says {answers[name].mean():.2f}",
         )
         sentence = str(batch[words[name]][0])
-        lines = "\n".join(sentence[i : i + 40] for i in range(0, min(len(sentence), 120), 40))
+        lines = "\n".join(textwrap.wrap(sentence, 40, max_lines=3))
         panel.text(0.5, -0.04, lines, transform=panel.transAxes, ha="center", va="top", fontsize=7)
     return Drawn(figure, {f"D, {name}": float(answer.mean()) for name, answer in answers.items()})

@@ -1,4 +1,4 @@
-"""A dearer KL leaves few latents in use, and each changes one thing: β-VAE beside a VAE.
+"""Where the KL term costs more, codes tell less of a picture: latents of a β-VAE beside those of a VAE.
 
 Higgins et al. 2017 (openreview Sy2fzU9gl), figures 1 to 3, on digits: the networks are the same 784-400-10,
 only β differs. Each row moves one latent, those whose means vary most, from -2.5 to 2.5; the others are 0.
