@@ -22,6 +22,7 @@ KEPT = 64  # games in memory, the newest
 FAST = W.playground.fast
 PACES = {FAST: 10**6, W.playground.one_turn_a_picture: 1}
 STILL = 0.12  # seconds a picture stays at the slow pace
+LEAST = 0.07  # at any pace: a browser that gets more than it can show answers no button any more
 BOARD = """
 const board = window.playground(element);
 const take = () => { try { board.show(JSON.parse(props.value || "null")); } catch { board.show(null); } };
@@ -138,14 +139,14 @@ def tab(studio: Studio, here: gr.Tab) -> None:
                 return
             table.playing, table.most = True, PACES[pace]
             end = time.monotonic() + PLAYED
-            while table.playing and time.monotonic() < end:
+            while table.playing and (begun := time.monotonic()) < end:
                 with shelf.lanes.job(session, "playground", 1, guess=SLICE):
                     table.follow(table.wanted)
                     table.play(SLICE, table.most)
                     frame = shown(table)
                 yield {board: frame, message: ""}
-                if table.most == 1:
-                    time.sleep(STILL)
+                least = STILL if table.most == 1 else LEAST
+                time.sleep(max(0.0, begun + least - time.monotonic()))
             if table.playing:
                 yield {message: remark(W.playground.paused_by_itself)}
         except Stopped:
