@@ -9,7 +9,9 @@ from translate.calls import Idle
 from translate.config import RunConfig, to_json
 from translate.probe import Way
 from translate.task import Task
+from translate.training import checkpoint
 from translate.training.observers import preview_batch
+from translate.training.run import start_from
 from translate.training.stream import to_device
 from translate.training.way import saved, way_of
 
@@ -18,6 +20,9 @@ def describe(task: Task, dataset, config: RunConfig) -> str:
     """What --dry-run prints: settings, networks, memory, data."""
     lines = ["settings"]
     lines += [f"  {k} = {v}" for k, v in to_json(config).items()]
+    begun = config.output and checkpoint.states(config.output)
+    if source := config.output if begun else config.init_from:  # a method may refuse to begin without
+        lines.append(start_from(source, task))
     lines.append("networks")
     for name, module in task.named_children():
         if count := sum(p.numel() for p in module.parameters()):
