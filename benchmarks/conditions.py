@@ -47,12 +47,11 @@ def trained(name: str, row: str, settings: Settings):
     task_class = find("infogan" if row == "infogan" else "cgan")
     steps = settings.infogan_steps if row == "infogan" else settings.steps
     folder = settings.runs / f"{name}-{row}-{steps}-{settings.channels}-{settings.seed}"
-    own = dict(condition=row, batch_size=settings.batch_size, lr_schedule="linear")
-    own = {} if row == "infogan" else own
+    own = {} if row == "infogan" else dict(condition=row, batch_size=settings.batch_size)
     config = task_class.Config(
         data=str(settings.folder / place), output=folder, steps=steps, size=size, resize="resize", flip=False,
         channels=settings.channels, seed=settings.seed, mixed_precision="no", workers=1, doctor=False,
-        save_every=steps, save_minutes=2.0, preview_every=0, keep_states=1, **own,
+        save_every=steps, save_minutes=2.0, preview_every=0, keep_states=1, lr_schedule="linear", **own,
     )  # fmt: skip
     data = datasets.load(task_class.data, config.data, size=size, resize="resize", flip=False)
     torch.manual_seed(config.seed)

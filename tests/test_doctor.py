@@ -70,6 +70,12 @@ def names(seen) -> set[str]:
     return {alarm.name for alarm in seen.alarms}
 
 
+def often(monkeypatch, updates):
+    """A look with samples every so many, so that a test need not train for 180."""
+    monkeypatch.setattr(doctor, "SAMPLE", updates)
+    monkeypatch.setattr(doctor, "EARLY", updates)
+
+
 def rate(update, **factors):
     for name, factor in factors.items():
         for group in update.optimizers[name].param_groups:
@@ -91,7 +97,7 @@ HEALTHY = {
 
 @pytest.mark.parametrize("name", HEALTHY)
 def test_healthy_trainings_are_left_in_peace(name, monkeypatch):
-    monkeypatch.setattr(doctor, "SAMPLE", 40)
+    often(monkeypatch, 40)
     seen = watch(name, split="test", **HEALTHY[name])
     assert seen.alarms == [], "\n".join(map(str, seen.alarms))
     assert len(seen.history) >= 4 and seen.history[3].samples
@@ -225,7 +231,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_done_to_a_training_is_told(fault, monkeypatch):
     name, how = FAULTS[fault]
-    monkeypatch.setattr(doctor, "SAMPLE", 20)
+    often(monkeypatch, 20)
     seen = watch(name, split="test", **{"batch_size": 4} | how)
     alarm = next((alarm for alarm in seen.alarms if alarm.name == fault), None)
     assert alarm is not None, names(seen)
@@ -281,6 +287,18 @@ def test_a_doctor_that_stumbles_leaves_and_the_training_goes_on(tmp_path, capsys
     assert (tmp_path / "run" / "weights.safetensors").exists()
 
 
+def test_a_fault_can_be_told_within_two_hundred_updates():
+    """Three looks with samples by then: some signs want one before, and to be seen twice."""
+    task_class = find("dcgan")
+    data = birds(task_class)
+    task = build(task_class, data)
+    seen = doctor.Doctor(task, data)
+    for t in range(20, 401, 20):
+        seen.visit(t, {}, {}, task)
+    looked = [v.t for v in seen.history if "shift of a mean colour" in v.samples]
+    assert looked == [60, 120, 180, 300, 400]
+
+
 def test_names_of_alarms_are_checked():
     with pytest.raises(UserError, match="no such alarm, did you mean mode-collapse"):
         doctor.check_names(("mode-colapse",))
@@ -322,6 +340,7 @@ def test_an_ear_hears_and_changes_nothing():
     wrong = torch.tensor([[9.0], [9.0]])
     loss = game.discriminate(real, fake, mismatched=wrong)
     assert ear.discriminate(real, fake, mismatched=wrong) == loss > game.discriminate(real, fake)
+    assert ear.losses[-1] == 2 * game.as_fake(fake).mean(), "whether D reads or not"
     assert vitals.mean(ear.ranks) == (1 + 1 + 0 + 0.5) / 4, "wrong captions are no made pictures"
     x, y = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
 

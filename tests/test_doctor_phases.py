@@ -7,7 +7,7 @@ import torch
 
 import datasets
 from tests.conftest import build
-from tests.test_doctor import deaf, names, rate, watch
+from tests.test_doctor import deaf, names, often, rate, watch
 from translate import doctor
 from translate.task import find
 
@@ -15,19 +15,19 @@ from translate.task import find
 @pytest.mark.parametrize("name", ["stackgan", "df_gan", "dit"])
 def test_captions_that_nobody_reads_are_told(name, monkeypatch):
     """Of every method of captions, as of GAN-CLS above."""
-    monkeypatch.setattr(doctor, "SAMPLE", 20)
+    often(monkeypatch, 20)
     seen = watch(name, before=deaf, split="test", batch_size=4, count=24, steps=40)
     alarm = next(alarm for alarm in seen.alarms if alarm.name == "text-ignored")
     assert alarm.step == 40 and max(map(abs, alarm.evidence.values())) < 1e-3
 
 
 def test_games_of_captions_are_heard():
-    """A D that wins against G; one that must know captions, too, does not get so far."""
+    """A D that wins against G, and does not read yet."""
 
     def wins(task, update):
         rate(update, G=0, D=10)
 
-    seen = watch("gan_cls", before=wins, batch_size=4, count=24, matching=False, steps=120)
+    seen = watch("gan_cls", before=wins, batch_size=4, count=24, steps=120)
     v = seen.history[-1]
     assert "discriminator-wins" in names(seen), v
     assert v.game == "non-saturating" and v.rank > 0.99 and v.loss_D < 0.05 and v.moments > 0
@@ -49,7 +49,7 @@ def test_pictures_are_not_judged_before_all_networks_learn(name, monkeypatch):
     """`begins` is the first update at which each network that is exported has moved."""
     settings, begins = PHASES[name]
     monkeypatch.setattr(doctor.Doctor, "every", 1)
-    monkeypatch.setattr(doctor, "SAMPLE", 1)
+    often(monkeypatch, 1)
     kept = []
 
     def keep(task, update, t):

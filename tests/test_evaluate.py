@@ -100,6 +100,9 @@ def test_scores_repeat_and_features_of_real_pictures_are_kept(judge, tmp_path, c
     (cache / "0").mkdir()
     other = score(folder, judge, seed=1)
     assert other.rows != first.rows and [r.protocol["seed"] for r in other.rows] == [1] * len(other.rows)
+    elsewhere = score(folder, judge, data="birds:40")  # as many, of other birds
+    with pytest.raises(UserError, match="not taken alike .reference: "):
+        record.comparison([first, elsewhere])
 
 
 def test_a_copy_of_the_training_pictures_is_found_and_perfect_pictures_reach_the_floor(judge, tmp_path):
@@ -214,6 +217,7 @@ def test_random_changes_of_training_pictures_are_off():
 def row(metric="fid[small]", value=3.0, **protocol) -> evaluation.Row:
     facts = dict(measure="Frechet", implementation="torchmetrics 1", network="small 0123", resize="to 8 px")
     facts |= dict(colours="RGB", size="8x8", made=10, real=10, split="test", direction="AtoB", seed=0)
+    facts["reference"] = "f" * 16
     return evaluation.Row(metric, value, "", "lower", facts | protocol, 1.0, 9.0, "input copied", [])
 
 
@@ -227,7 +231,8 @@ def test_scores_taken_alike_share_a_table_and_others_are_refused():
         "| fid[small] ↓ | 3 | 4.5 | 1 | 9 (input copied) |" in table and "| ms a picture | 4 | 4 |" in table
     )
     changes = dict(
-        made=20, real=5, seed=1, network="small 4567", resize="to 9 px", split="train", size="16x16"
+        made=20, real=5, seed=1, network="small 4567", resize="to 9 px", split="train", size="16x16",
+        reference="e" * 16,
     )
     for key, value in changes.items():
         with pytest.raises(UserError, match=f"fid.small. of one and two was not taken alike .{key}: "):

@@ -50,6 +50,26 @@ def test_blur_is_less_sharp_and_noise_sharper_than_the_truth():
     assert metrics.sharpness([truth], [blurred]).value > 5
 
 
+def test_lpips_names_the_weights_it_was_taken_with(monkeypatch):
+    """AlexNet as it would be downloaded, with other weights each time: other values, other protocols."""
+    from torchvision import models
+
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in models.AlexNet().state_dict().items()}
+
+    def downloaded(url, **given):
+        drawn = next(seeds)
+        filled = {k: torch.randn(v, generator=drawn) / 20 for k, v in shapes.items() if "features" in k}
+        return {k: filled.get(k, torch.zeros(1).expand(v)) for k, v in shapes.items()}
+
+    seeds = (torch.Generator().manual_seed(n) for n in range(2))
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", downloaded)
+    monkeypatch.setattr(torch.nn.Linear, "reset_parameters", lambda layer: None)  # 58 M weights not used
+    x, y = torch.randint(256, (2, 1, 3, 64, 64), generator=torch.Generator().manual_seed(9)).byte()
+    one, two = pairwise.lpips(x, y), pairwise.lpips(x, y)
+    assert one.value > 0 and one.value != two.value and one.protocol != two.protocol
+
+
 def test_label_maps_by_hand():
     """Three classes; of eight pixels two are wrong, one of them of the rarest class."""
     red, green, blue = torch.eye(3).mul(255).byte()

@@ -1,8 +1,9 @@
 """The doctor: watches a training, and says in words what is going wrong, why, and what to change.
 
 Every `EVERY` updates it looks at what the step computed anyway: losses, gradient norms, D's answers. Every
-`SAMPLE` updates it makes a few pictures and compares them with held-out ones. Signs and thresholds are in
-`symptoms.py`. It never touches weights, optimizers or the random state of the training.
+`SAMPLE` updates, in the beginning every `EARLY`, it makes a few pictures and compares them with held-out
+ones. Signs and thresholds are in `symptoms.py`. It never touches weights, optimizers or the random state of
+the training.
 """
 
 import contextlib
@@ -45,6 +46,7 @@ from translate.vitals import (
 )  # fmt: skip
 
 EVERY, SAMPLE = 20, 100  # updates between two checks, between two with samples
+EARLY, BEGINNING = 60, 200  # between two with samples so long: some signs want three looks
 NORM = "gradient_"  # before the names of gradient norms in `logs.jsonl`
 COUNT, POOL = 32, 256  # pictures made at most; training pictures that copies are looked for among
 
@@ -127,7 +129,7 @@ class Doctor(Observer):
                 v.loss_D = mean(ear.losses) / BLIND[ear.name]
             if ear.made is not None and ear.made.ndim == ear.real.ndim == 4:
                 v.moments = moment_distance(ear.made, ear.real)
-        if t % SAMPLE == 0 and v.age > 0:
+        if t % (EARLY if t <= BEGINNING else SAMPLE) == 0 and v.age > 0:
             v.samples |= self.sampled(task, frozenset(name for name, share in v.moved.items() if share > 0))
         if self.ear is not None:
             self.ear.forget()

@@ -59,11 +59,13 @@ class Ear:
         self.D: Any = None
 
     def discriminate(self, real: Tensor, fake: Tensor, *more: Any, **given: Any) -> Tensor:
-        loss = self.game.discriminate(real, fake, *more, **given)
+        loss = heard = self.game.discriminate(real, fake, *more, **given)
+        if given.get("mismatched") is not None:  # what D says of a real picture depends on its caption, too
+            heard = 2 * self.game.as_fake(fake.detach()).mean()
         a, b = (x.detach().float().reshape(len(x), -1).mean(1) for x in (real, fake))
         above = (a[:, None] > b[None]).float() + 0.5 * (a[:, None] == b[None]).float()
         self.ranks.append(above.mean())
-        self.losses.append(loss.detach())
+        self.losses.append(heard.detach())
         return loss
 
     def fool(self, D, fake: Tensor, real: Tensor) -> Tensor:

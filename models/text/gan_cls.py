@@ -128,7 +128,7 @@ class GANCLS(FromText):
         seen = self.D(x)
         mismatched = self.D.match(seen, wrong) if c.matching else None
         false = self.D.match(self.D(fake.detach()), e)
-        loss_D = self.objective.discriminate(self.D.match(seen, e), false, c.smooth, mismatched)
+        loss_D = self.objective.discriminate(self.D.match(seen, e), false, c.smooth, mismatched=mismatched)
         update("D", loss_D)
 
         loss_G = self.objective.fool(lambda y: self.D.match(self.D(y), e), fake, x)

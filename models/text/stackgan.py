@@ -200,7 +200,7 @@ class StackGAN(FromText):
         seen = D(real)
         mismatched = D.match(seen, wrong) if c.matching else None
         false = D.match(D(fake.detach()), phi)
-        loss_D = self.objective.discriminate(D.match(seen, phi), false, c.smooth, mismatched)
+        loss_D = self.objective.discriminate(D.match(seen, phi), false, c.smooth, mismatched=mismatched)
         update(f"D_{number}", loss_D)
 
         fool = self.objective.fool(lambda y: D.match(D(y), phi), fake, real)

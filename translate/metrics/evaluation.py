@@ -336,6 +336,7 @@ def protocol(name: str, score: Score, e: Evidence, j: Judges) -> dict[str, Any]:
         "size": "x".join(map(str, e.made.shape[-2:])) if isinstance(e.made, Tensor) else "each its own",
         "made": len(e.made),
         "real": len(e.real),
+        "reference": e.reference,
         "split": e.split,
         "direction": e.direction,
         "seed": j.seed,

@@ -1,6 +1,7 @@
 """What a model is judged on: pictures it makes, real ones, and those of a perfect and of a trivial model."""
 
 import dataclasses
+import functools
 import hashlib
 import sys
 import time
@@ -57,6 +58,15 @@ class Evidence:
 
     def __post_init__(self):
         self.known: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
+
+    @functools.cached_property
+    def reference(self) -> str:
+        """The first 16 digits of the SHA-256 of the real pictures: which data the scores are of."""
+        digest = hashlib.sha256()
+        for pictures in (self.real, [] if self.truths is None else self.truths):
+            for part in pictures.split(256) if isinstance(pictures, Tensor) else pictures:
+                digest.update(part.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def features(self, pictures: Tensor, net: FeatureNetwork) -> Tensor:
         """[N, D]; those of real pictures are kept on disk."""

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from translate.config import UserError
 from translate.metrics import Score
-from translate.metrics.features import FeatureNetwork
+from translate.metrics.features import FeatureNetwork, fingerprint
 
 WINDOW = 11  # pixels, of SSIM's Gaussian
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of MS-SSIM, Wang et al. 2003
@@ -47,7 +47,8 @@ def lpips(pictures: Tensor, truths: Tensor) -> Score:
     with torch.inference_mode():
         for ours, theirs in zip(pictures.split(16), truths.split(16), strict=True):
             metric.update(ours.float() / 127.5 - 1, theirs.float() / 127.5 - 1)
-    protocol = f"LPIPS v0.1, AlexNet, mean of {len(pictures)} pictures"
+    weights = fingerprint(metric.net)  # AlexNet's and the learned ones
+    protocol = f"LPIPS v0.1, AlexNet {weights}, mean of {len(pictures)} pictures"
     return Score(float(metric.compute()), "", protocol, len(pictures))
 
 
