@@ -231,7 +231,13 @@ def test_scores_taken_alike_share_a_table_and_others_are_refused():
         "| fid[small] ↓ | 3 | 4.5 | 1 | 9 (input copied) |" in table and "| ms a picture | 4 | 4 |" in table
     )
     changes = dict(
-        made=20, real=5, seed=1, network="small 4567", resize="to 9 px", split="train", size="16x16",
+        made=20,
+        real=5,
+        seed=1,
+        network="small 4567",
+        resize="to 9 px",
+        split="train",
+        size="16x16",
         reference="e" * 16,
     )
     for key, value in changes.items():
