@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-WAYS = {"squares": dict(lambda_adv=0.0, lambda_gdl=0.0), "published": {}}
+WAYS = {"squares": dict(lambda_adv=0.0, lambda_lp=1.0, lambda_gdl=0.0), "published": {}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,9 @@ class Settings:
     channels: int = 16  # of the first layers; the paper has 128
     batch_size: int = 8  # films an update
     learning_rate: float = 5e-4  # of Adam
-    lambda_adv: float = 0.05  # of the published way
+    lambda_adv: float = 0.05  # of the published way, as are the next two
+    lambda_lp: float = 1.0
+    lambda_gdl: float = 1.0
     ways: tuple[str, ...] = tuple(WAYS)  # which are trained, and scored
     length: int = 5  # frames of a sample, the last of which is to be told; 2: which way things go is unknown
     count: int = 200  # test films
@@ -41,7 +43,8 @@ def trained(name: str, settings: Settings):
     given |= dict(steps=settings.steps, learning_rate=settings.learning_rate, data=settings.data)
     given |= dict(length=settings.length, output=settings.output / name)
     given |= dict(save_minutes=2.0, mixed_precision="no")
-    config = NextFrame.Config(**(given | dict(lambda_adv=settings.lambda_adv) | WAYS[name]))
+    weights = {name: getattr(settings, name) for name in ("lambda_adv", "lambda_lp", "lambda_gdl")}
+    config = NextFrame.Config(**given | weights | WAYS[name])
     data = datasets.load("frames", settings.data, size=settings.size, length=config.length)
     torch.manual_seed(config.seed)
     task = NextFrame(config, DataInfo.of(data.info))

@@ -114,6 +114,7 @@ def test_a_copy_of_the_training_pictures_is_found_and_perfect_pictures_reach_the
     rows = evaluation.evaluate(e, evaluation.Judges(features.network(judge)), ["memorisation"])
     assert rows[0].value >= 0.05 and "19 is training picture 5" in rows[0].remarks[0]
     assert rows[1].metric == "memorised ratio[small]" and rows[1].value < 1.5
+    assert rows[0].floor < 0.1 and 0.7 < rows[1].floor < 1.3, "the floor are held-out pictures, no copies"
     e.made = e.held_out.clone()
     fid = evaluation.evaluate(e, evaluation.Judges(features.network(judge)), ["fid", "precision-recall"])
     assert fid[0].value < 1e-3 < fid[0].floor and fid[1].value == fid[2].value == 1

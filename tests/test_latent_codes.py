@@ -97,6 +97,17 @@ def test_glann_learns_codes_then_a_way_from_noise_to_them():
     assert near < 0.85 * far, "codes from T are pictures, random ones need not be"
 
 
+def test_glann_leads_noise_to_codes_of_pictures_that_were_seen():
+    """Twelve pictures, of which a short phase one saw three: the other codes are still random."""
+    task = made(glann.GLANN, steps=4, codes=24)
+    descend(task, batch(3), 2, "loss")
+    asked = []
+    task.projected = lambda z: asked.append(z) or glann.GLANN.projected(task, z)
+    task.step(batch(3), 2, Update(task, task.config, Alone(), None))
+    known = task.Z.weight.detach()[:3]
+    assert len(asked[0]) > 3 and torch.cdist(asked[0], known).amin(1).max() < 1e-3
+
+
 def test_glann_halves_its_rate_nine_times_in_phase_one():
     task = made(glann.GLANN, steps=1000, glo_share=0.8)
     assert [task.lr_scale(t, "GLO") for t in (0, 79, 80, 799)] == [1, 1, 0.5, 0.5**9]

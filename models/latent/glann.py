@@ -6,7 +6,7 @@
 
 GLO's codes keep what is in a picture, but random points between them may be none; IMLE makes noise of
 codes, where squared distance means something, and blurs no picture. The first `--glo-share` of the updates
-is 1, the rest 2. Deviations: DCGAN's G; ℓ is GLO's (no VGG); m is `--candidates`, drawn anew every 100
+is 1, the rest 2. Deviations: DCGAN's G; ℓ is GLO's (no VGG); m is `--candidates`, drawn anew every ten
 updates, where the authors draw twice as many as pictures each epoch; step sizes halve nine times in phase
 1, as theirs do, but Adam goes on where they begin it anew each epoch.
 """
@@ -91,9 +91,9 @@ class GLANN(glo.GLO):
             return super().step(batch, t, update)
         if (t - self.first()) % REFRESH == 0:
             self.draw_candidates()
-        rows = torch.randint(
-            len(self.Z.weight), (max(2, min(c.codes, len(self.Z.weight))),), device=self.e.device
-        )
+        count = max(2, min(c.codes, len(self.Z.weight)))
+        learned = (self.known | ~self.known.any()).float()  # all where phase 1 had no update
+        rows = torch.multinomial(learned, count, replacement=True)
         z = self.projected(self.Z.weight.detach()[rows])
         e = self.e[nearest(z, self.mapped)]
         error = (self.T(e).float() - z).square().sum(1).mean()

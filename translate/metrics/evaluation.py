@@ -233,19 +233,20 @@ def r_precision(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
 
 @dataclass(frozen=True)
 class Metric:
-    """needs: what the evidence must have; judge: who of `Judges` looks at the pictures, or nobody."""
+    """needs: what the evidence must have; judge: who of `Judges` looks at the pictures, or nobody; floor: the
+    real pictures of the evidence that show what a perfect model would score, "" where none do."""
 
     measure: Measure
     better: str
     needs: tuple[str, ...] = ()
     judge: Literal["net", "reader", "matcher", ""] = "net"
-    floor: bool = True
+    floor: Literal["floor", "held_out", "shown", ""] = "floor"
     trivial: bool = True
     usual: bool = True  # taken where none are named
     ours: bool = False  # else torchmetrics computes it
 
 
-PAIRS = dict(needs=("truths",), judge="", floor=False)  # scores against the very picture it should be
+PAIRS = dict(needs=("truths",), judge="", floor="")  # scores against the very picture it should be
 METRICS: dict[str, Metric] = {
     "fid": Metric(by_frechet, "lower"),
     "kid": Metric(by_kernel, "lower"),
@@ -265,13 +266,19 @@ METRICS: dict[str, Metric] = {
     "segmentation": Metric(segmentation, "higher", **PAIRS, usual=False),
     "read-as": Metric(read_as, "higher", judge="reader", ours=True, usual=False),
     "diversity": Metric(diversity, "", ("noise",), "", ours=True),
-    "memorisation": Metric(memorisation, "lower", ("noise",), ours=True, trivial=False),
-    "path-length": Metric(path_length, "lower", ("noise",), ours=True, floor=False, trivial=False),
-    "disentanglement": Metric(
-        disentanglement, "higher", ("noise",), "reader", ours=True, floor=False, trivial=False, usual=False,
+    "memorisation": Metric(
+        memorisation, "lower", ("noise",), ours=True, floor="held_out", trivial=False
     ),
-    "caption-fidelity": Metric(fidelity, "higher", ("captions",), "reader", ours=True, usual=False),
-    "r-precision": Metric(r_precision, "higher", ("captions",), "matcher", ours=True, usual=False),
+    "path-length": Metric(path_length, "lower", ("noise",), ours=True, floor="", trivial=False),
+    "disentanglement": Metric(
+        disentanglement, "higher", ("noise",), "reader", ours=True, floor="", trivial=False, usual=False,
+    ),
+    "caption-fidelity": Metric(
+        fidelity, "higher", ("captions",), "reader", ours=True, floor="shown", usual=False
+    ),
+    "r-precision": Metric(
+        r_precision, "higher", ("captions",), "matcher", ours=True, floor="shown", usual=False
+    ),
 }  # fmt: skip
 NEEDS = {
     "truths": "pictures that it should have made: paired or lowres data",
@@ -355,16 +362,18 @@ def evaluate(e: Evidence, j: Judges, names: list[str]) -> list[Row]:
     for name in names:
         metric, shuffled = METRICS[name], "captions" in METRICS[name].needs
         values = metric.measure(e.made, e, j)
-        floor_of = e.shown if shuffled else e.floor
-        floor = metric.measure(floor_of, e, j) if metric.floor and floor_of is not None else {}
+        perfect = getattr(e, metric.floor) if metric.floor else None
+        if perfect is not None and len(perfect) > len(e.made):
+            perfect = perfect[: len(e.made)]
+        floor = {} if perfect is None else metric.measure(perfect, e, j)
         # Shuffled by half of them: neighbours may be of one class.
         trivial_of = e.made.roll(len(e.made) // 2, 0) if shuffled else e.trivial
         trivial = metric.measure(trivial_of, e, j) if metric.trivial else {}
         remarks = []
         if metric.judge == "net" and j.net.family in learned_from:
             remarks.append(f"{j.net.name} taught this model: no independent judge")
-        if floor and not shuffled and len(e.floor) < len(e.made):
-            remarks.append(f"the floor is of {len(e.floor)} pictures")
+        if floor and len(perfect) < len(e.made):
+            remarks.append(f"the floor is of {len(perfect)} pictures")
         for label, score in values.items():
             rows.append(
                 Row(
