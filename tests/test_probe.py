@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import datasets
 from tests.conftest import World, build
 from tests.test_every_task import birds
 from tests.test_pipeline import model
@@ -203,6 +204,25 @@ def test_dry_run_says_how_it_would_run():
     )
     told = dataclasses.replace(task.config, mixed_precision="bf16")
     assert "\nruns in bf16, channels_last (as told), on cpu" in dry_run.describe(task, world, told)
+
+
+def test_dry_run_begins_where_the_training_would(tmp_path):
+    first, other = (build(find("pix2pix"), world := World("paired", 16)) for _ in range(2))
+    folder = checkpoint.write_model(tmp_path / "model", first, 2)
+    told = dry_run.describe(other, world, dataclasses.replace(other.config, init_from=folder))
+    assert f"started from {folder}; not all of D fits" in told
+    for ours, theirs in zip(other.G.parameters(), first.G.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)  # models are kept in half precision
+
+
+def test_a_step_through_networks_outside_the_task_is_followed():
+    """What looks through EfficientNet opens it at first use, even where shapes alone go through."""
+    drawn, method = datasets.load("captions", "birds:8", size=32), find("df_gan")
+    told = dict(text_sight="imagenet", discriminator="projected", lambda_text=1.0)
+    task = build(method, drawn, dataclasses.replace(method.tiny(), **told))
+    task.pairing.updates += 1
+    layers = calls.of_step(task, preview_batch(drawn, 2), 4)
+    assert len(layers) > 20 and task.D.network.open()._conv_stem.weight.any()
 
 
 def test_the_page_says_how_a_model_that_was_used_runs(tmp_path):

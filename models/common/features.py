@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.utils._python_dispatch import _disable_current_modes
 
 from translate.config import RunConfig, UserError
 
@@ -45,16 +46,22 @@ class EfficientNetLite:
     def open(self) -> nn.Module:
         """The network. Raises UserError, with the mend, where it cannot be had."""
         if self.net is None:
-            net = faster(efficientnet(self.version, self.asked, self.other)).eval().requires_grad_(False)
-            self.net = net.to(memory_format=torch.channels_last)
+            with _disable_current_modes():  # the first to need it may follow shapes alone (translate.calls)
+                net = faster(efficientnet(self.version, self.asked, self.other)).eval().requires_grad_(False)
+                self.net = net.to(memory_format=torch.channels_last)
         return self.net
+
+    def at(self, device: torch.device) -> nn.Module:
+        """The network there."""
+        net = self.open()
+        return net if next(net.parameters()).device == device else net.to(device)
 
     def __call__(self, x: Tensor, after: tuple[int, ...] = (), last: bool = False) -> list[Tensor]:
         """Pictures [B, 1, 3 or 4, H, W] in [-1, 1] to the maps after those blocks [B, *, h, w], finest first.
 
         after: default the last of every size. last: also the last maps, [B, 1280, H / 32, W / 32]. H, W even.
         """
-        net, found, after = self.open().to(x.device), [], after or tuple(self.stages)
+        net, found, after = self.at(x.device), [], after or tuple(self.stages)
         x = (127.5 * three(x) + 0.5) / 128  # (grey level - 127) / 128
         x = net._swish(net._bn0(net._conv_stem(x.contiguous(memory_format=torch.channels_last))))
         blocks = net._blocks if last else net._blocks[: max(after) + 1]

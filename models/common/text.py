@@ -183,10 +183,11 @@ class PhotographEncoder(nn.Module):
 
 def shifted(x: Tensor, most: int) -> Tensor:
     """Each picture of [B, C, H, W] moved by up to `most` pixels, its edge mirrored; of the same shape."""
-    from kornia.augmentation import RandomCrop
-
-    size = (x.shape[2], x.shape[3])
-    return RandomCrop(size, padding=most, padding_mode="reflect", cropping_mode="slice")(x)
+    height, width = x.shape[2:]
+    places = torch.randint(2 * most + 1, (x.shape[0], 2)).tolist()
+    padded = F.pad(x, [most] * 4, mode="reflect")
+    moved = [one[:, i : i + height, j : j + width] for one, (i, j) in zip(padded, places, strict=True)]
+    return torch.stack(moved)
 
 
 class Pairing(nn.Module):
