@@ -172,6 +172,8 @@ def test_direction_alpha_and_sixteen_bits(run, tmp_path):
             "--work-size -1",
         ),
         (["image", "a.png", "--model", "tiny-cyclegan", "--output", "a.png/o.png"], "cannot be written"),
+        (["image", "a.png", "--model", "tiny-cyclegan", "--output", "o", "--brush", "9"], "0.4 to 2.5"),
+        (["image", "a.png", "--model", "tiny-cyclegan", "--output", "o", "--strength", "0.5"], "--brush 1"),
         (["image", "a.png", "--model", "tiny-dcgan", "--output", "o"], "python -m translate sample"),
         (["sample", "--model", "tiny-cyclegan", "--output", "o"], "python -m translate image"),
         (["sample", "--model", "tiny-dcgan", "--output", "o", "--count", "0"], "--count 0"),
@@ -186,6 +188,22 @@ def test_mistakes_are_one_line_and_exit_code_2(run, tmp_path, monkeypatch, words
     code, _, error = run(*words)
     assert code == 2 and error.startswith("error: ") and said in error and error.count("\n") == 1
     assert not Path("o").exists()
+
+
+def test_a_style_by_brush_and_strength(run, models, tmp_path):
+    from translate.inference import images, painting
+    from translate.inference.pipeline import Pipeline
+
+    source, random = tmp_path / "a.png", np.random.default_rng(0)
+    Image.fromarray(random.integers(0, 256, (90, 120, 3), dtype=np.uint8)).save(source)
+    words = ("image", source, "--model", "tiny-cyclegan", "--output", tmp_path / "b.png")
+    assert run(*words, "--precision", "fp32", "--brush", 2.5, "--strength", 0.75)[0] == 0
+    pipeline, given = Pipeline.from_pretrained(models / "tiny-cyclegan", "cpu", "fp32"), images.decode(source)
+    small = painting.paint(pipeline, given, 26)  # 4 * 16 / 2.5, longer side
+    wanted = painting.whole(small, given, None, 0.75).tensor[0].permute(1, 2, 0).add(1).mul(127.5).numpy()
+    assert small.size == (26, 20) and np.abs(np.asarray(Image.open(tmp_path / "b.png")) - wanted).max() < 2
+    assert run(*words, "--overwrite")[0] == 0
+    assert np.abs(np.asarray(Image.open(tmp_path / "b.png")) - wanted).mean() > 5, "painted at full size"
 
 
 def test_sample_writes_pictures_and_a_grid(run, tmp_path):

@@ -86,7 +86,8 @@ def test_translate_keeps_sixteen_bits_and_alpha(shelf, tmp_path):
 
 
 def test_strength_brush_and_every_style(shelf, tmp_path):
-    from translate.ui.translate import painted_at, painter, styles, translate
+    from translate.inference.painting import painted_at
+    from translate.ui.translate import painter, styles, translate
 
     assert painter(shelf.entry("both-ways")) and not painter(shelf.entry("sketch"))
     source = str(photo(tmp_path / "a.png", (200, 120)))
@@ -96,7 +97,7 @@ def test_strength_brush_and_every_style(shelf, tmp_path):
     half = translate(shelf, "both-ways", source, strength=0.5)
     assert (none.pictures[0].tensor - given).abs().max() < 3 / 255 and "strength 0%" in none.note
     assert (whole - given).abs().mean() > 1.5 * (half.pictures[0].tensor - given).abs().mean() > 0.01
-    side = painted_at(shelf.entry("both-ways"), 2.5)
+    side = painted_at(shelf.entry("both-ways").size, 2.5)
     broad = translate(shelf, "both-ways", source, brush=2.5)
     assert broad.pictures[0].size == (200, 120) and f"painted at {side} px" in broad.note and side < 200
     board = styles(shelf, source)

@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,8 @@ def image(
     overwrite: Overwrite = False,
     keep_alpha: bool = True,
     work_size: int | None = None,
+    brush: float | None = None,
+    strength: float = 1.0,
     self_ensemble: bool = False,
     label: str | None = None,
     mask: str | None = None,
@@ -43,6 +46,9 @@ def image(
         keep_alpha: no: lay transparent pictures on white for good
         work_size: translate with the longer side at so many pixels, then scale the result back; 0: full size.
             Default 0, but the size of training for U-Nets, which take a picture as a whole
+        brush: of styles: 1 paints at the size at which strokes show and gives the result at full size, as the
+            page does; down to 0.4 for finer strokes, up to 2.5 for broader ones. Default: paint at full size
+        strength: with --brush: how much of the style, 0 (the picture) to 1
         self_ensemble: the mean of eight results, of the picture mirrored and turned; eight times as long
         label: for models with classes: the wanted one, by name or number
         mask: for models that fill in: a picture of the same size, white where to fill, or a folder of such,
@@ -62,6 +68,12 @@ def image(
         raise UserError(f"--format {format} is for a folder; --output {output} names a file")
     if work_size:
         at_least(1, work_size=work_size)
+    if brush is None and strength != 1:
+        raise UserError("--strength goes with --brush; add --brush 1")
+    if brush is not None and (work_size is not None or self_ensemble):
+        raise UserError("--brush says at which size to paint; leave out --work-size and --self-ensemble")
+    if not 0 <= strength <= 1:
+        raise UserError(f"--strength {strength} must be 0 to 1")
     jobs, single = plan(inputs, output, f".{format}" if format else None)
     jobs = missing(jobs) if skip_existing else jobs
     pipeline = opened(model, device, precision, engine)
@@ -72,22 +84,19 @@ def image(
 
     from translate.inference import animation, images
 
+    painted = brushed(pipeline, brush, strength) if brush is not None else None
+
     failed: list[str] = []
     with tqdm(jobs, unit="picture", disable=None) as bar:
         for done, job in enumerate(bar):
             try:
                 check_free([job.target], overwrite)
-                one = functools.partial(
-                    pipeline.translate,
-                    direction=direction,
-                    seed=seed,
-                    work_size=work_size,
-                    keep_alpha=keep_alpha,
-                    self_ensemble=self_ensemble,
-                    label=label,
-                    mask=images.decode(mask_for(job.source, mask)) if mask else None,
-                    progress=lambda tile, of: bar.set_postfix_str(f"tile {tile}/{of}" if of > 1 else ""),
-                )
+                given = dict(direction=direction, keep_alpha=keep_alpha, label=label)
+                given["progress"] = lambda tile, of: bar.set_postfix_str(f"tile {tile}/{of}" * (of > 1))
+                if not painted:
+                    given |= dict(seed=seed, work_size=work_size, self_ensemble=self_ensemble)
+                    given["mask"] = images.decode(mask_for(job.source, mask)) if mask else None
+                one = functools.partial(painted or pipeline.translate, **given)
                 options = dict(quality=quality, lossless=lossless, metadata=metadata, location=keep_location)
                 data, remark = animation.rendered(job.source, job.target.suffix.lower(), one, options)
                 if remark:
@@ -98,6 +107,29 @@ def image(
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(f"stopped after {done} of {len(jobs)} pictures") from None
     return report(failed, len(jobs), output, single)
+
+
+def brushed(pipeline, brush: float, strength: float) -> Callable:
+    """Picture to picture, painted where strokes show. Raises UserError for a model that does not paint."""
+    from translate.inference import painting
+    from translate.inference.catalog import entries, trouble
+    from translate.inference.pipeline import Pipeline
+    from translate.task import find
+
+    if not painting.paints(pipeline.task):
+        raise UserError(f"--brush is for styles; {pipeline.name} learned no style, leave it out")
+    if not painting.THINNEST <= brush <= painting.BROADEST:
+        raise UserError(f"--brush {brush} must be {painting.THINNEST} to {painting.BROADEST}")
+    known = [entry for entry in entries() if not trouble(entry.folder)]
+    found = painting.quickest([entry for entry in known if find(entry.task).data == "lowres"])
+    enlarger = Pipeline.from_pretrained(found.folder, pipeline.device) if found else None
+    side = painting.painted_at(pipeline.task.config.size, brush)
+
+    def paint(picture, **options):
+        copy = painting.paint(pipeline, picture, side, **options)
+        return painting.whole(copy, picture, enlarger, strength)
+
+    return paint
 
 
 def missing(jobs: list[Job]) -> list[Job]:

@@ -49,7 +49,8 @@ class Packed:
         return dtype == torch.float32 or ops._is_mkldnn_bf16_supported()
 
     def __call__(self, x: Tensor, direction: str) -> Tensor:
-        return self.task(image=x, direction=direction)
+        # As the convolutions want it: a U-Net keeps the layout in which its picture comes.
+        return self.task(image=x.contiguous(memory_format=torch.channels_last), direction=direction)
 
 
 class PackedConvolution(nn.Module):

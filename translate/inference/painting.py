@@ -12,9 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.inference import images
+from translate.inference.catalog import Entry
 from translate.inference.images import Picture
 from translate.inference.pipeline import Pipeline, Progress
+from translate.task import Task
 
+STROKES = 4  # times the side that a painter was trained at: where its strokes show
+THINNEST, BROADEST = 0.4, 2.5  # brushes
 STRIP = 256  # rows at a time
 WORTH = 1.25  # times smaller that the painted copy must be for the enlarging network to be used
 # Ottosson 2020: linear sRGB to the responses of cones. OKLab is linear in their cube roots, so mixing those
@@ -24,6 +28,21 @@ CONES = torch.tensor([
     [0.2119034982, 0.6806995451, 0.1073969566],
     [0.0883024619, 0.2817188376, 0.6299787005],
 ])  # fmt: skip
+
+
+def paints(task: Task | type[Task]) -> bool:
+    """Whether it has a manner that shows at any size: it learned from pieces of two collections."""
+    return task.data == "unpaired" and task.takes[:1] == ("image",)
+
+
+def painted_at(size: int | None, brush: float = 1.0) -> int:
+    """Pixels of the longer side that a painter trained at `size` is to see: broader strokes in fewer."""
+    return round(STROKES * (size or 192) / min(BROADEST, max(THINNEST, brush)))
+
+
+def quickest(enlargers: list[Entry]) -> Entry | None:
+    """Of models that enlarge the one with the fewest weights, which keeps strokes crisp."""
+    return min(enlargers, key=lambda e: (e.folder / "weights.safetensors").stat().st_size, default=None)
 
 
 def smaller(picture: Picture, side: int) -> Picture:

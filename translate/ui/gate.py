@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from translate.ui import mcp
+from translate.ui.answers import stream
 from translate.ui.opening import Opening
 from translate.ui.served import Served
 from translate.ui.values import COOKIE, DEEPEST, EVERYBODY, LOST, UNFIT, Page, cookies, visitor_of
@@ -127,6 +128,10 @@ class Gate:
         elif path == f"{API}/queue/data" or path.startswith(f"{API}/call/") and scope["method"] == "GET":
             if not self.expected(scope):
                 return await answer(404, W.gate.nothing_was_asked)(scope, receive, send)
+            if "text/event-stream" in headers.get("accept", ""):  # a browser; programs ask and read in turn
+                waited = self.page._queue.pending_event_ids_session
+                session = self.session(scope)
+                return await stream(self.app, lambda: bool(waited.get(session)), scope, receive, send)
         elif scope["method"] == "POST" and path.startswith("/login"):
             return await self.login(scope, receive, send)
         await self.app(scope, receive, send)
@@ -239,8 +244,12 @@ class Gate:
         if parts[2] == "call":
             pending = queue.pending_event_ids_session.values()
             return parts[-1] in queue.event_ids_to_events or any(parts[-1] in ids for ids in pending)
-        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
-        return session in queue.pending_messages_per_session
+        return self.session(scope) in queue.pending_messages_per_session
+
+    @staticmethod
+    def session(scope: Scope) -> str:
+        """Of a stream of answers."""
+        return parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
 
     async def upload(self, scope: Scope, receive: Receive, send: Send, visitor: str) -> None:
         """Notes the paths that /upload answers with; a form that cannot be read is the client's mistake."""

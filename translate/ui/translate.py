@@ -26,21 +26,12 @@ from translate.ui.words import W
 
 AUTO, FULL, TRAINED = "auto", "full", "trained"
 UPLOAD, DRAW = W.translate.upload, W.common.draw
-STROKES = 4  # times the side that a painter was trained at: where its strokes show
-THINNEST, BROADEST = 0.4, 2.5  # brushes
 PAINTED = 8  # painted copies kept, so that another strength is mixed at once
 
 
 def painter(entry: Entry) -> bool:
-    """Whether a model has a manner that shows at any size: it learned from pieces of two collections."""
-    Task = method(entry.task)
-    return Task.data == "unpaired" and Task.takes[:1] == ("image",) and not entry.facts.get("palette")
-
-
-def painted_at(entry: Entry, brush: float = 1.0) -> int:
-    """Pixels of the longer side that a painter sees: broader strokes in fewer."""
-    brush = min(BROADEST, max(THINNEST, brush or 1.0))
-    return round(STROKES * (entry.size or 192) / brush)
+    """Whether a model paints; see `painting.paints`."""
+    return painting.paints(method(entry.task)) and not entry.facts.get("palette")
 
 
 def translate(
@@ -67,7 +58,7 @@ def translate(
     if direction not in pipeline.task.directions:
         direction = pipeline.task.directions[0]  # left over from another model
     paints = painter(entry)
-    usual = painted_at(entry, brush) if paints else pipeline.usual_size
+    usual = painting.painted_at(entry.size, brush or 1.0) if paints else pipeline.usual_size
     side = {AUTO: usual, TRAINED: entry.size}.get(size, 0)
     if paints and side >= max(extent(source)):
         side = 0
@@ -123,7 +114,7 @@ def styles(
             if report:
                 report((number + (share or 0)) / len(found), title(entry))
 
-        pipeline, side = shelf.pipeline(entry.name), painted_at(entry, brush)
+        pipeline, side = shelf.pipeline(entry.name), painting.painted_at(entry.size, brush or 1.0)
         with shelf.lanes.job(session, entry.name, side**2, list_of) as job:
             with shelf.lanes.aside(job):
                 picture = opened(source, shelf.max_pixels)
@@ -150,8 +141,8 @@ def remember(known: tuple, copy: Picture) -> None:
 
 def crisp(shelf: Shelf):
     """The quickest model that enlarges, or None."""
-    found = sorted(shelf.enlargers(), key=lambda e: (e.folder / "weights.safetensors").stat().st_size)
-    return shelf.pipeline(found[0].name) if found else None
+    found = painting.quickest(shelf.enlargers())
+    return shelf.pipeline(found.name) if found else None
 
 
 def counted(job: Job):
