@@ -136,7 +136,8 @@ def peers(settings: Settings, late: Callable[[], bool]) -> None:
             continue
         cells = [alone(["step", name, "published"], settings)]
         for way in WAYS:
-            cells.append("-" if late() else alone(["step", name, way], settings))
+            missing = "needs CUDA" if way == "graphs" and device().type != "cuda" else ""
+            cells.append(missing or ("-" if late() else alone(["step", name, way], settings)))
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 

@@ -3,10 +3,13 @@
 import dataclasses
 import json
 import shutil
+import traceback
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import datasets
 from tests.children import weights
@@ -18,6 +21,7 @@ from translate.training import checkpoint
 from translate.training.loop import Update
 from translate.training.observers import preview_batch
 
+ROOT = Path(__file__).resolve().parent.parent
 every_task = pytest.mark.parametrize("name", names())
 
 
@@ -48,6 +52,23 @@ class Watch(Update):
         self.losses.append(loss.detach())
 
 
+class Reads(TorchDispatchMode):
+    """Where a number of a tensor is read, for which a step would wait on a GPU."""
+
+    allowed = ("one_hot", "draws")  # it looks at values on a CPU alone; generators of the host
+
+    def __init__(self):
+        super().__init__()
+        self.lines: list[str] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function._overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero):
+            ours = [frame for frame in traceback.extract_stack()[:-1] if f"{ROOT}/" in frame.filename]
+            if not any(word in ours[-1].line for word in self.allowed):
+                self.lines.append(f"{Path(ours[-1].filename).name}:{ours[-1].lineno} {ours[-1].line}")
+        return function(*args, **(kwargs or {}))
+
+
 class Alone:
     num_processes, device = 1, torch.device("cpu")
 
@@ -55,16 +76,20 @@ class Alone:
 @every_task
 def test_two_steps_are_finite_and_each_optimizer_moves_its_own(name):
     task = build(find(name), birds(find(name)))
-    update, steps = Watch(task, task.config, Alone(), None), task.config.steps  # those of tiny()
+    watch, steps = Watch(task, task.config, Alone(), None), task.config.steps  # those of tiny()
     for t in range(steps):
         torch.manual_seed(t)
-        logs = task.train().step(images_of(task, task.config.batch_size), t, update)
+        logs = task.train().step(images_of(task, task.config.batch_size), t, watch)
         assert logs and all(value.ndim == 0 and not value.requires_grad for value in logs.values())
-        assert all(torch.isfinite(value) for value in [*logs.values(), *update.losses])
+        assert all(torch.isfinite(value) for value in [*logs.values(), *watch.losses])
     assert all(torch.isfinite(value).all() for value in task.state_dict().values())
+    batch, update = images_of(task, task.config.batch_size), Update(task, task.config, Alone(), None)
+    with Reads() as reads:
+        task.step(batch, steps - 1, update)
+    assert [line for line in reads.lines if not line.startswith("text.py")] == []
     names_of = {id(parameter): key for key, parameter in task.named_parameters()}
     owned = {k: {names_of[id(p)] for p in group} for k, group in update.parameters.items()}
-    assert update.moved == owned
+    assert watch.moved == owned
     everyone = [key for keys in owned.values() for key in keys]
     trained = [key for key, parameter in task.named_parameters() if parameter.requires_grad]
     assert sorted(everyone) == sorted(trained), "a parameter has no optimizer, or two"

@@ -17,6 +17,8 @@ class Pool(nn.Module):
         self.size, self.seed = size, seed
         self.register_buffer("pictures", torch.zeros(size, *picture))
         self.register_buffer("pushed", torch.zeros((), dtype=torch.long))
+        self.count: int | None = None  # the same, so that no step waits for a device to read it
+        self.register_load_state_dict_post_hook(forget)
 
     @torch.no_grad()
     def forward(self, fakes: Tensor) -> Tensor:
@@ -30,7 +32,7 @@ class Pool(nn.Module):
             parts = [torch.empty_like(everyone) for _ in range(world)]
             dist.all_gather(parts, everyone)
             everyone = torch.cat(parts)
-        pushed = int(self.pushed)
+        pushed = int(self.pushed) if self.count is None else self.count
         answers = []
         for picture in everyone:
             # A function of the count alone: the same in every process, and however pictures come in batches.
@@ -44,6 +46,12 @@ class Pool(nn.Module):
                 picture = older
             answers.append(picture)
             pushed += 1
+        self.count = pushed
         self.pushed.fill_(pushed)
         mine = torch.stack(answers[rank * count : (rank + 1) * count]).to(fakes.dtype)
         return mine.contiguous(memory_format=torch.channels_last)
+
+
+def forget(pool: Pool, keys) -> None:
+    """Another history was loaded; its count is in the buffer."""
+    pool.count = None

@@ -101,10 +101,11 @@ class TextEncoder(nn.Module):
     def words(self, numbers: Tensor) -> Tensor:
         """[B, LENGTH] to a vector of each piece, in its sentence: [B, T, width], zeros where there is none.
 
-        T is the length of the longest.
+        T is the length of the longest, on a CPU.
         """
         length = numbers.shape[1]
-        if not torch.compiler.is_exporting():  # nothing is computed for places that all leave empty
+        # Nothing is computed for places that all leave empty; on a GPU waiting for the number costs more.
+        if numbers.device.type == "cpu" and not torch.compiler.is_exporting():
             length = int((numbers != PAD).sum(1).max())
         numbers = numbers[:, :length]
         x = self.lift(self.pieces(numbers)) * (numbers != PAD).unsqueeze(2)

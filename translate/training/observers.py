@@ -101,6 +101,10 @@ class Means:
 
     def take(self, accelerator) -> dict[str, float]:
         """The means over steps and processes since the last call."""
-        means = {k: float(accelerator.reduce(v / self.counts[k], "mean")) for k, v in self.sums.items()}
+        names, counts = [*self.sums], self.counts
+        means = [self.sums[name].reshape(()).to(accelerator.device) / counts[name] for name in names]
         self.sums, self.counts = {}, {}
-        return means
+        if not names:
+            return {}
+        # In one message and one wait for the device, however many there are.
+        return dict(zip(names, accelerator.reduce(torch.stack(means), "mean").tolist(), strict=True))
