@@ -76,9 +76,7 @@ def measure(method: str, given: dict, operators: int) -> tuple[float, dict[str, 
         begun = time.perf_counter()
         for t in range(updates):
             task.step(batch, 2 + updates + t, update)
-        whole = (
-            time.perf_counter() - begun
-        ) / updates  # the profiler's clock, too, runs while others compute
+        whole = (time.perf_counter() - begun) / updates  # by the clock, as the profiler's times
     events = [(event.key, event.self_cpu_time_total / 1e6 / updates) for event in found.key_averages()]
     spent: Counter[str] = Counter()
     for name, taken in events:
