@@ -53,6 +53,8 @@ class UNet(nn.Module):
     [B, inputs, H, W] to [B, outputs, H, W] in [-1, 1]; H and W multiples of 2^depth.
     """
 
+    heavy = 16  # pixels, side of maps that their weights outweigh; 0 where weights are laid out beforehand
+
     def __init__(
         self, inputs: int, outputs: int, channels: int, depth: int, kind: str, up: str, dropout: bool
     ):
@@ -75,19 +77,17 @@ class UNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         skips, last = [], x.is_contiguous(memory_format=torch.channels_last)
         for i, down in enumerate(self.down):
-            x = down(packed(F.leaky_relu(x, 0.2) if i else x, last))
+            x = down(self.laid(F.leaky_relu(x, 0.2) if i else x, last))
             skips.append(x)
-        x = self.up[0](packed(F.relu(skips.pop()), last))
+        x = self.up[0](self.laid(F.relu(skips.pop()), last))
         for up in self.up[1:]:
-            x = up(packed(F.relu(torch.cat([x, skips.pop()], 1)), last))
+            x = up(self.laid(F.relu(torch.cat([x, skips.pop()], 1)), last))
         return x
 
-
-def packed(x: Tensor, last: bool) -> Tensor:
-    """Channels last, as pictures come, for big feature maps; where weights outweigh the picture, their own
-    layout is faster."""
-    last = last and x.shape[-1] > 16
-    return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    def laid(self, x: Tensor, last: bool) -> Tensor:
+        """Channels last, as pictures come, for big maps; for others the weights' own layout is faster."""
+        last = last and x.shape[-1] > self.heavy
+        return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 class PatchGAN(nn.Sequential):

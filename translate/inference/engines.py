@@ -32,6 +32,8 @@ class Packed:
     def __init__(self, task: Task, dtype: torch.dtype = torch.bfloat16):
         self.task = copy.deepcopy(task)
         for module in list(self.task.modules()):
+            if hasattr(module, "heavy"):
+                module.heavy = 0
             for name, child in module.named_children():
                 if isinstance(child, nn.Conv2d | nn.ConvTranspose2d):
                     setattr(module, name, PackedConvolution(child, dtype))
