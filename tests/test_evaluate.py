@@ -182,6 +182,17 @@ def test_captions_are_scored_with_their_own_pictures_and_shuffled_ones(judge, tm
     assert rows["caption fidelity, wing"].protocol["measure"].startswith("share of named attributes")
 
 
+def test_captions_need_ninety_nine_others_not_a_hundred_pictures():
+    """Of two captions a picture 55 pictures have enough; of two kinds there are not."""
+    judges = evaluation.Judges(matcher=captions.Judge(("[PAD]", "[UNK]", "[START]", "red"), width=16))
+    told = dataclasses.make_dataclass("Told", ["captions", "kinds"])
+    pictures = torch.zeros(110, 3, 32, 32, dtype=torch.uint8)
+    found = evaluation.r_precision(pictures, told(["red"] * 110, [str(i // 2) for i in range(110)]), judges)
+    assert found["R-precision"].count == 110
+    with pytest.raises(UserError, match="needs 99 captions of other pictures beside each, not 55; raise"):
+        evaluation.r_precision(pictures, told(["red"] * 110, [str(i % 2) for i in range(110)]), judges)
+
+
 def test_unpaired_models_share_a_table_for_each_direction(judge, tmp_path, capsys):
     from benchmarks import unpaired
 

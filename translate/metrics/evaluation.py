@@ -6,6 +6,7 @@ real ones (the floor: what a perfect model would score with so many pictures) an
 
 import dataclasses
 import importlib.metadata
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -224,10 +225,13 @@ def r_precision(pictures: Tensor, e: Evidence, j: Judges) -> dict[str, Score]:
             "r-precision needs a judge of pictures and captions, --judge FILE; "
             "`python -m benchmarks.captions --models MODEL --judge FILE` trains one"
         )
-    others = captions.OTHERS + 1
-    if len(set(e.kinds)) < others:
-        raise UserError(f"r-precision needs captions of {others} different pictures, not {len(set(e.kinds))}")
     texts, kinds = e.captions[: len(pictures)], e.kinds[: len(pictures)]
+    least = len(kinds) - max(Counter(kinds).values())
+    if least < captions.OTHERS:
+        raise UserError(
+            f"r-precision needs {captions.OTHERS} captions of other pictures beside each, not {least}; "
+            "raise --count, or give --data with more"
+        )
     return {"R-precision": captions.r_precision(j.matcher, torch.cat(floats(pictures)), texts, kinds, j.seed)}
 
 
