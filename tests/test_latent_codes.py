@@ -40,6 +40,20 @@ def test_glo_keeps_its_codes_in_the_ball_and_moves_those_of_the_batch():
     torch.testing.assert_close(task.projected(z), torch.tensor([[0.6, 0.8], [0.3, 0.4]]))
 
 
+def test_glo_begins_at_principal_components():
+    """Of twelve pictures: eight orthogonal directions that hold what the best eight do."""
+    task, given = made(glo.GLO), batch(12)
+    descend(task, given, 1, "loss")
+    away = (given["image"] - given["image"].mean(0)).flatten(1)
+    best = torch.linalg.svdvals(away)[:8].square().sum()
+    assert (away @ task.R).square().sum() > 0.98 * best
+    torch.testing.assert_close(task.R.T @ task.R, torch.eye(8), atol=1e-4, rtol=0)
+    known = task.R.clone()
+    descend(made(glo.GLO), batch(1), 1, "loss")
+    task.step(batch(4), 1, Update(task, task.config, Alone(), None))
+    assert torch.equal(task.R, known)
+
+
 def test_glo_rebuilds_the_pictures_of_its_codes():
     task, given = made(glo.GLO, channels=8, rate_z=0.05), batch(4)
     losses = descend(task, given, 150, "MSE")

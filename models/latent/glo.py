@@ -7,9 +7,9 @@ with means over pixels: a level has 2^{-2j} of the pixels, so that the mean of e
 Every picture has a code of its own, learned with G; no encoder, no game. Codes are projected to the unit
 ball before they are used. `--distance efficientnet` compares features of a network that knows photographs
 instead (Hoshen & Malik 2019 do so with VGG). Random points of the ball need not be pictures: GLO is
-sufficient, not compact (GLANN mends it). Deviations: a code begins at a random projection R of its picture,
-of length 1, not at its principal components (codes that begin anywhere, as GLANN's, need many epochs); Adam
-for both, as in GLANN, where the paper has SGD at 1 (G) and 10 (z).
+sufficient, not compact (GLANN mends it). A code begins at its picture's principal components, made 1 long;
+codes that begin anywhere, as GLANN's, need many epochs. Deviations: R, those components, are of the first
+batch alone; Adam for both, as in GLANN, where the paper has SGD at 1 (G) and 10 (z).
 """
 
 from dataclasses import dataclass
@@ -92,6 +92,17 @@ class GLO(Task):
         return z / z.norm(dim=1, keepdim=True).clamp_min(1)
 
     @torch.no_grad()
+    def find_components(self, x: Tensor, update) -> None:
+        """R, from random directions to principal ones of these pictures of all processes, by powers of their
+        covariance (Halko, Martinsson & Tropp 2011, arXiv 0909.4061, algorithm 4.4)."""
+        with torch.autocast(x.device.type, enabled=False):
+            away = (x.float() - x.float().mean(0)).flatten(1)
+            for _ in range(3):
+                turned = update.mean(away.T @ (away @ self.R)) / len(x)
+                Q = torch.linalg.qr(turned + 1e-3 * self.R).Q  # as many as there are pixels
+                self.R[:, : Q.shape[1]] = Q
+
+    @torch.no_grad()
     def place_codes(self, x: Tensor, index: Tensor) -> None:
         """To the ball, which Adam's momentum may have left since they were seen; new ones to where R has
         their picture, so that alike pictures begin with alike codes."""
@@ -109,6 +120,8 @@ class GLO(Task):
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         x, index = batch["image"], batch["index"]
+        if t == 0:
+            self.find_components(x, update)
         self.place_codes(x, index)
         made = self.G(self.projected(self.Z(index))).float()
         loss = self.distance(made, x)
