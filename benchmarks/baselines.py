@@ -34,9 +34,9 @@ ROWS: dict[str, tuple[str, dict]] = {  # where a method has several rows, or set
     "RAE-L2": ("rae", {}),
     "GMMN": ("gmmn", {}),
     "GMMN+AE": ("gmmn", {"space": "codes"}),
-    "GLO": ("glo", {}),
+    "GLO": ("glo", {"lr_schedule": "linear"}),
     "IMLE": ("imle", {"candidates": 4}),
-    "GLANN": ("glann", {}),
+    "GLANN": ("glann", {"lr_schedule": "linear", "glo_share": 0.6}),
     "DCGAN": ("dcgan", {"latent": 64}),
     "DCGAN, minimax": ("dcgan", {"latent": 64, "objective": "minimax"}),
 }

@@ -18,7 +18,7 @@ COMMON = dict(resize="resize", flip=False, mixed_precision="no", preview_every=0
 DENSE = dict(data="mnist", size=28, latent=20, network="dense", likelihood="bernoulli", batch_size=128)
 EPOCHS = 4690  # ten, of 128
 SHORT = DENSE | dict(steps=1500)
-SMALL = dict(data="digits", size=8, latent=8, channels=16, steps=2000, batch_size=128)
+SMALL = dict(data="digits", size=8, latent=8, channels=16, steps=2000, batch_size=128, lr_schedule="linear")
 GAME = dict(data="mnist", size=28, channels=16, latent=64, batch_size=64)
 BARE = GAME | dict(norm_g="none", norm_d="none")
 DRAWN = 10_000  # samples of a game that are judged
@@ -83,7 +83,11 @@ CLAIMS = {
     ),
     "glann": Claim(
         "GLANN's samples are nearer to pictures than GLO's from noise, and than IMLE's",
-        {"GLO": ("glo", SMALL), "IMLE": ("imle", SMALL | dict(candidates=4)), "GLANN": ("glann", SMALL)},
+        {
+            "GLO": ("glo", SMALL),
+            "IMLE": ("imle", SMALL | dict(candidates=4)),
+            "GLANN": ("glann", SMALL | dict(glo_share=0.6)),
+        },
         ("pixels",),
         lambda n: n["GLANN"]["pixels"] < min(n["GLO"]["pixels"], n["IMLE"]["pixels"]),
     ),

@@ -125,6 +125,8 @@ def test_glann_leads_noise_to_codes_of_pictures_that_were_seen():
 def test_glann_halves_its_rate_nine_times_in_phase_one():
     task = made(glann.GLANN, steps=1000, glo_share=0.8)
     assert [task.lr_scale(t, "GLO") for t in (0, 79, 80, 799)] == [1, 1, 0.5, 0.5**9]
+    task = made(glann.GLANN, steps=1000, glo_share=0.8, lr_schedule="linear")
+    assert [task.lr_scale(t, "T") for t in (0, 600, 800, 950)] == pytest.approx([1, 0.5, 1, 0.5])
     assert task.lr_scale(800, "T") == 1
 
 

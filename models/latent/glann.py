@@ -8,10 +8,12 @@ GLO's codes keep what is in a picture, but random points between them may be non
 codes, where squared distance means something, and blurs no picture. The first `--glo-share` of the updates
 is 1, the rest 2. Deviations: DCGAN's G; ℓ is GLO's (no VGG); m is `--candidates`, drawn anew every ten
 updates, where the authors draw twice as many as pictures each epoch; step sizes halve nine times in phase
-1, as theirs do, but Adam goes on where they begin it anew each epoch.
+1, as theirs do, but Adam goes on where they begin it anew each epoch. Of 2,000 updates so many are spent on
+small steps that `--lr-schedule linear --glo-share 0.6` is better (docs/baselines.md).
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +46,9 @@ class Config(glo.Config):
     candidates: int = 20_000  # m, noises among which a code's nearest is sought
     codes: int = 500  # codes in an update of T
     rate_T: float = 1e-3  # Adam's step size of T
+    lr_schedule: Literal["halving", "constant", "linear", "cosine"] = (
+        "halving"  # in phase 1, the authors'; the others in each phase by itself
+    )
     weight_decay: float = 1e-5  # of T
 
 
@@ -72,7 +77,10 @@ class GLANN(glo.GLO):
         return self.first()
 
     def lr_scale(self, t: int, name: str) -> float:
-        return 0.5 ** (10 * t // self.first()) if t < self.first() else 1.0
+        first, c = self.first(), self.config
+        if c.lr_schedule == "halving":
+            return 0.5 ** (10 * t // first) if t < first else 1.0
+        return self.scheduled(t, first) if t < first else self.scheduled(t - first, c.steps - first)
 
     def projected(self, z: Tensor) -> Tensor:
         """To the sphere; its radius has no gradient."""
