@@ -87,6 +87,28 @@ def test_the_commands_write_what_they_say(models, tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_the_page_and_the_commands_use_the_same_words():
+    """Each flag that a section of the page has, by its label there; each command, by its section."""
+    import inspect
+
+    from translate.commands import interpolate, nearest, reconstruct, sample
+    from translate.ui.words import W
+
+    flags = dict(
+        count=W.common.pictures, seed=W.common.seed, truncation=W.common.truncation,
+        label=W.common.class_asked_for, start=W.explore.first_picture, end=W.explore.second_picture,
+        decodings=W.explore.codes,
+    )  # fmt: skip
+    sections = {
+        sample.sample: W.explore.samples, interpolate.interpolate: W.common.from_one_to_another,
+        reconstruct.reconstruct: W.explore.decodings, nearest.nearest: W.explore.nearest_training_pictures,
+    }  # fmt: skip
+    used = {flag for command in sections for flag in inspect.signature(command).parameters}
+    assert flags.keys() <= used
+    for word, shown in [*flags.items(), *((command.__name__, title) for command, title in sections.items())]:
+        assert word in shown.lower(), (word, shown)
+
+
 def test_handlers_of_tab_explore(shelf, tmp_path):
     from translate.ui import explore
 

@@ -59,6 +59,10 @@ def test_saturation_and_its_cure():
     frame = table.frame()
     assert frame["right"] > 0.97 and frame["pull"] < 0.02 and "log(1 - D) is flat" in frame["words"]
     assert frame["distance"] > 0.9 * before and any("vanishing-generator" in said for said in frame["doctor"])
+    assert len(set(frame["doctor"])) == len(frame["doctor"]), "each sign once"
+    assert any("Try “Game” non-saturating" in said for said in frame["doctor"]), (
+        "in the words of the controls"
+    )
     table.follow(dataclasses.replace(table.rules, game="non-saturating"))
     assert table.lesson.t == 400 and table.frame()["pull"] > 10 * frame["pull"]
 

@@ -44,6 +44,13 @@ def cloud(panel: "Axes", points: Tensor, colour: str, label: str = "", size: flo
     panel.scatter(x, y, s=size, c=colour, alpha=0.5, linewidths=0, label=label, rasterized=True)
 
 
+def plane(panel: "Axes", low: float, high: float) -> None:
+    """A square part of the plane, in a thin frame, without numbers."""
+    panel.set(xlim=(low, high), ylim=(low, high), xticks=[], yticks=[], aspect="equal")
+    for side in panel.spines.values():
+        side.set(visible=True, color=GREY, linewidth=0.5)
+
+
 def pictures(panel: "Axes", shown: Tensor, across: int, title: str = "") -> None:
     """[N, C, H, W] in [-1, 1] as a grid, `across` in a row, white between them."""
     rgb = to_rgb(shown.detach().float().clamp(-1, 1))

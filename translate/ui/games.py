@@ -4,6 +4,7 @@ A table holds one visitor's game. `play` trains it for some milliseconds, `frame
 """
 
 import dataclasses
+import re
 import time
 import typing
 from collections import deque
@@ -44,6 +45,10 @@ NETWORKS = {  # of `--task gan`: settings; the first are tanh, which bends smoot
     DEEP: dict(hidden=WIDTH, units=WIDTH, pieces=1, activation="tanh", dropout=False),
     FLAT: dict(network="metz", hidden=2 * WIDTH, units=2 * WIDTH),
 }
+CONTROLS = {  # flags that the doctor names, as the page has them
+    "--objective": W.playground.game, "--penalty": W.playground.penalty_on_d,
+    "--learning-rate": W.playground.step_size_of.format(name="G"),
+}  # fmt: skip
 NOW, BEST, NOTHING = VIEWS = (W.games.d_now, W.games.best_d, W.games.no_surface)
 
 
@@ -140,6 +145,18 @@ def grid_of(name: str) -> Tensor:
     return torch.stack([x + half * across, y + half * down], -1).reshape(-1, 2)
 
 
+def by_controls(remedy: str) -> str:
+    """What the page's controls can do of a remedy in flags, by their names; all of it where it is nothing."""
+    parts = []
+    for part in re.split(r"[,;] (?![^(]*\))", remedy):
+        part = re.sub(r"^(--\S+ \S+) --", r"\1 + --", part)
+        for flag, name in CONTROLS.items():
+            part = part.replace(flag, f"“{name}”")
+        if "--" not in part:
+            parts.append(part)
+    return ", ".join(parts) or remedy
+
+
 class Table:
     """One game under way. Not for several threads at once."""
 
@@ -157,7 +174,7 @@ class Table:
         self.recent: deque[dict[str, float]] = deque(maxlen=CHECK)
         self.norms: dict[str, float] = {}
         self.doctor = Doctor(self.lesson.task, data_of(self.rules.data))
-        self.words: deque[str] = deque(maxlen=3)
+        self.words: dict[str, str] = {}  # the doctor's, one of each sign, the newest last
 
     def follow(self, rules: Rules) -> None:
         """Go on by other rules, with the networks as they are; other data or networks begin anew."""
@@ -195,7 +212,9 @@ class Table:
         for alarm in self.doctor.visit(
             self.lesson.t - self.lesson.t % CHECK, logs, self.norms, self.lesson.task
         ):
-            self.words.append(W.games.alarm.format(name=alarm.name, why=alarm.why, remedy=alarm.remedy))
+            said = W.games.alarm.format(name=alarm.name, why=alarm.why, remedy=by_controls(alarm.remedy))
+            self.words.pop(alarm.name, None)
+            self.words[alarm.name] = said
 
     def mean(self, name: str) -> float | None:
         values = [one[name] for one in self.recent if name in one][-20:]
@@ -230,7 +249,7 @@ class Table:
             arrows=placed(made[:ARROWS] + arrows), surface=surface, view=self.view, playing=self.playing,
             right=round(float(right), 3), pull=round(float(strength.mean()), 5),
             gradient=self.norms.get("G"), distance=round(float(cost[linear_sum_assignment(cost)].mean()), 3),
-            loss_D=self.mean("D"), loss_G=self.mean("G"), doctor=list(self.words),
+            loss_D=self.mean("D"), loss_G=self.mean("G"), doctor=list(self.words.values())[-3:],
         )  # fmt: skip
         if centres and len(centres) > 1:
             apart, which = torch.cdist(made, torch.tensor(centres)).min(1)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from translate.figures.lecture import Drawn, Work
-from translate.figures.plots import rows
+from translate.figures.plots import pictures, sheet
 from translate.inference import images
 from translate.inference.catalog import HERE
 from translate.metrics import features
@@ -43,8 +43,8 @@ def draw(work: Work) -> Drawn:
     net = features.network("efficientnet-lite0")
     x = crops(work.of(60, 6), generator)
 
-    def answers(pictures: torch.Tensor) -> torch.Tensor:
-        return net.logits(net(pictures))
+    def answers(x: torch.Tensor) -> torch.Tensor:
+        return net.logits(net(x))
 
     signs = {
         "": torch.zeros_like(x),
@@ -56,14 +56,23 @@ def draw(work: Work) -> Drawn:
         logits = answers(seen)
         (gradient,) = torch.autograd.grad(F.cross_entropy(logits, logits.argmax(1)), seen)
         sign.copy_(gradient.sign())
-    shown, numbers, first = {}, {}, None
+    shown, names, numbers, first = {}, {}, {}, None
     for name, sign in signs.items():
         moved = (x + LEVELS * sign).clamp(0, 255)
         with torch.no_grad():
             predicted = torch.cat([answers(part).argmax(1) for part in moved.split(6)])
         first = predicted if first is None else first
-        names = ", ".join(classes[n] for n in predicted[:6].tolist())
-        shown[f"{name and f'{name}: '}{names}"] = moved[:6] / 127.5 - 1
+        shown[name or "as it is"] = moved[:6] / 127.5 - 1
+        names[name or "as it is"] = [classes[n] for n in predicted[:6].tolist()]
         if name:
             numbers[f"answers changed by {name}"] = float((predicted != first).float().mean())
-    return Drawn(rows(shown, 6), numbers)
+    figure, panels = sheet(6, len(shown), wide=1.2, high=1.4)
+    for number, panel in enumerate(panels):
+        row, column = divmod(number, 6)
+        title, many = list(shown.items())[row]
+        pictures(panel, many[column : column + 1], 1, names[title][column])
+        if column == 0:
+            panel.text(
+                -0.05, 0.5, title, transform=panel.transAxes, rotation=90, ha="right", va="center", fontsize=9
+            )
+    return Drawn(figure, numbers)

@@ -8,7 +8,7 @@ import torch
 import datasets
 from datasets import points
 from translate.figures.lecture import Drawn, Work
-from translate.figures.plots import DATA, MADE, cloud, sheet, titled
+from translate.figures.plots import DATA, MADE, cloud, plane, sheet, titled
 from translate.training.lesson import Lesson
 
 SETTINGS = dict(
@@ -31,7 +31,7 @@ def draw(work: Work) -> Drawn:
             made = lesson.task.generate(z)
         cloud(panel, real, DATA, size=2)
         cloud(panel, made, MADE, size=2)
-        panel.set(xlim=(-1, 9), ylim=(-1, 9), xticks=[], yticks=[], aspect="equal")
+        plane(panel, -1, 9)
         titled(panel, f"update {lesson.t:,}")
         if share in (0.0, 1.0):
             numbers[f"mean off by, update {lesson.t}"] = float((made.mean(0) - 5).norm())

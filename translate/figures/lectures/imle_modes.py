@@ -11,7 +11,7 @@ import datasets
 from datasets import points
 from translate.figures.lecture import Drawn, Work
 from translate.figures.lectures.unrolled import METZ, modes
-from translate.figures.plots import DATA, MADE, cloud, sheet, titled
+from translate.figures.plots import DATA, MADE, cloud, plane, sheet, titled
 from translate.training.lesson import Lesson
 
 
@@ -34,7 +34,7 @@ def draw(work: Work) -> Drawn:
             panel = panels[3 * row + column]
             cloud(panel, made, MADE, size=3)
             cloud(panel, torch.tensor(points.CIRCLE), DATA, size=10)
-            panel.set(xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[], aspect="equal")
+            plane(panel, -3, 3)
             titled(panel, f"{name}, {lesson.t:,}: {modes(made)} of 8")
         apart = torch.cdist(torch.tensor(points.CIRCLE), made).min(1).values
         numbers |= {

@@ -10,7 +10,7 @@ import torch
 import datasets
 from datasets import points
 from translate.figures.lecture import Drawn, Work
-from translate.figures.plots import DATA, JUDGE, MADE, cloud, sheet, titled
+from translate.figures.plots import DATA, JUDGE, MADE, cloud, plane, sheet, titled
 from translate.training.lesson import Lesson
 
 KINDS = {"none": MADE, "stddev": JUDGE, "discrimination": DATA}
@@ -32,7 +32,7 @@ def draw(work: Work) -> Drawn:
         panels, batches(torch.Generator().manual_seed(1)), ("a real batch", "a made one"), strict=False
     ):
         cloud(panel, made, DATA if title == "a real batch" else MADE, size=12)
-        panel.set(xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[], aspect="equal")
+        plane(panel, -3, 3)
         titled(panel, title)
     numbers = {}
     for kind, colour in KINDS.items():

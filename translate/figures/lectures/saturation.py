@@ -51,10 +51,14 @@ def draw(work: Work) -> Drawn:
                     norms[name].append(norm(fresh.task, kind, z, x))
         for panel, (name, found) in zip(panels, norms.items(), strict=True):
             panel.semilogy(
-                [every * i for i in range(len(found))], found, color=colour, label=f"{epochs} epochs"
+                [every * i for i in range(len(found))],
+                found,
+                color=colour,
+                label=f"{epochs} epoch{'s' * (epochs > 1)}",
             )
             end = sum(found[-3:]) / len(found[-3:])
             numbers[f"largest norm over the last, {name}, {epochs} epochs"] = max(found) / end
+    panels[1].sharey(panels[0])  # falls here, does not there: one scale
     for panel, name in zip(panels, GAMES, strict=True):
         titled(panel, name, "updates of a new D", "norm of G's gradient", legend=True)
     return Drawn(figure, numbers)

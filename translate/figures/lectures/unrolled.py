@@ -13,7 +13,7 @@ import datasets
 from datasets import points
 from models.common import choices
 from translate.figures.lecture import Drawn, Work
-from translate.figures.plots import DATA, MADE, cloud, sheet, titled
+from translate.figures.plots import DATA, MADE, cloud, plane, sheet, titled
 from translate.training.lesson import Lesson
 
 METZ = dict(
@@ -75,7 +75,7 @@ def draw(work: Work) -> Drawn:
                     panel = panels[6 * row + looks.index(look / 20)]
                     cloud(panel, made, MADE, size=4)
                     cloud(panel, torch.tensor(points.CIRCLE), DATA, size=10)
-                    panel.set(xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[], aspect="equal")
+                    plane(panel, -3, 3)
                     first = f"{name}, " if look / 20 == looks[0] else ""
                     titled(panel, f"{first}{lesson.t:,}: {seen[-1]}")
             panels[6 * row + 5].plot(at, seen, lw=1)

@@ -25,13 +25,16 @@ def draw(work: Work) -> Drawn:
     with torch.random.fork_rng([]), torch.no_grad():
         torch.manual_seed(work.seed)
         smooth = nn.functional.interpolate(torch.randn(n, 16, 4, 4), 32, mode="bicubic").relu()
-        for (name, kind), panel, colour in zip(KINDS.items(), panels, (MADE, DATA, JUDGE), strict=False):
+        for (name, kind), panel, colour, line in zip(
+            KINDS.items(), panels, (MADE, DATA, JUDGE), ("-", "--", "-"), strict=False
+        ):
             made = torch.cat([kind()(smooth[i : i + 1]) for i in range(n)])
             lines, whole = grid_power(made)
             power, few = lines / whole, made[:1] - made[:1].mean()
             pictures(panel, few / few.abs().max(), 1, f"{name}\n{power:.2%} of period 2")
             spectrum = torch.fft.rfft2(made - made.mean((2, 3), keepdim=True)).abs().square().mean((0, 1, 2))
-            panels[3].semilogy(torch.linspace(0, 0.5, len(spectrum)), spectrum / spectrum.sum(), color=colour)
+            cycles = torch.linspace(0, 0.5, len(spectrum))
+            panels[3].semilogy(cycles, spectrum / spectrum.sum(), color=colour, ls=line, label=name)
             numbers[f"power of period 2, {name}"] = power
-    titled(panels[3], "spectrum of rows", "cycles a pixel")
+    titled(panels[3], "spectrum of rows", "cycles a pixel", legend=True)
     return Drawn(figure, numbers)

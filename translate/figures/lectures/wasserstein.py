@@ -11,7 +11,7 @@ import datasets
 from datasets import points
 from translate.figures.lecture import Drawn, Work
 from translate.figures.lectures.unrolled import modes
-from translate.figures.plots import DATA, MADE, cloud, sheet, titled
+from translate.figures.plots import DATA, MADE, cloud, plane, sheet, titled
 from translate.training.lesson import Lesson
 
 SAME = dict(optimizer="adam", hidden=128, units=128, pieces=1, dropout=False, latent=16, batch_size=128)
@@ -38,7 +38,7 @@ def draw(work: Work) -> Drawn:
             panel = panels[4 * row + column]
             cloud(panel, made, MADE, size=4)
             cloud(panel, torch.tensor(points.CIRCLE), DATA, size=10)
-            panel.set(xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[], aspect="equal")
+            plane(panel, -3, 3)
             turns = lesson.t // game.get("n_critic", 1)
             if column == 1:
                 numbers[f"modes after {turns:,} turns of G, {name}"] = modes(made)
