@@ -76,11 +76,8 @@ def end(shelf: Shelf, pipeline: Sampler, source: str | None, seed, job: Job):
 
 
 def samples(shelf: Shelf, model, count, seed, cut, label, session="", report: Report | None = None) -> Made:
-    count, seed, pipeline = (
-        whole(count, W.common.pictures_in_sentences, 1, MOST),
-        whole(seed, W.common.seed_in_sentences, 0, SEEDS - 1),
-        shelf.pipeline(model),
-    )
+    count, pipeline = whole(count, W.common.pictures_in_sentences, 1, MOST), shelf.pipeline(model)
+    seed = whole(seed, W.common.seed_in_sentences, 0, SEEDS - 1)
     with shelf.lanes.job(session, model, count, report, guess=PER_PICTURE):
         start = time.perf_counter()
         pictures = pipeline.sample(count, seed=seed, truncation=cut or 0.0, **given(pipeline, label))
@@ -303,6 +300,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
                     "", elem_id="explore-sliders", html_template="<div></div>", js_on_load=SLIDERS, picture=""
                 )
                 turned_message = line("explore-sliders-message")
+            subject = gr.Dropdown([], label=W.explore.what_does_not_exist, elem_id="explore-subject")
             calm = gr.HTML("", elem_id="explore-calm", html_template="<div></div>", js_on_load=CALM)
 
     def show(name: str | None):
@@ -327,6 +325,10 @@ def tab(studio: Studio, here: gr.Tab) -> None:
 
     def turn(request: gr.Request, name, text, kind):
         return {sliders: gr.update(picture=turned(shelf, name, text, kind, request.session_hash or ""))}
+
+    def subjects(name, chosen):
+        known = [(title(entry), entry.name) for entry in (*shelf.samplers(), *shelf.drawers())]
+        return gr.update(choices=known, value=chosen if chosen in dict(known).values() else name)
 
     def another(request: gr.Request, name):
         return existing(shelf, name, request.session_hash or "")
@@ -384,4 +386,5 @@ def tab(studio: Studio, here: gr.Tab) -> None:
         trigger_mode="always_last",
     )
     on(sliders.input, turn, [model, sliders, label], sliders, turned_message, trigger_mode="always_last")
-    on(calm.click, another, model, calm, turned_message)
+    on(here.select, subjects, [model, subject], subject, turned_message)
+    on(calm.click, another, subject, calm, turned_message)

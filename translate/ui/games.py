@@ -257,6 +257,7 @@ class Table:
                 made
             )
             found |= dict(modes=int((share > 0.25 / len(centres)).sum()), of=len(centres))
+            found["spread"] = round(float(made.std(0).norm() / real.std(0).norm()), 3)
         found["words"] = reading(found, self.rules)
         return found
 
@@ -308,7 +309,6 @@ def reading(seen: dict, rules: Rules) -> str:
         found.append(W.games.d_is_right.format(right=seen["right"]))
     if "modes" in seen and seen["loss_D"] is not None:
         of = W.games.modes_found.format(modes=seen["modes"], of=seen["of"])
-        found.append(
-            W.games.others_dropped.format(modes_found=of) if seen["modes"] < seen["of"] / 2 else f"{of}."
-        )
+        few = W.games.others_dropped if seen["spread"] < 0.5 else W.games.others_not_yet
+        found.append(few.format(modes_found=of) if seen["modes"] < seen["of"] / 2 else f"{of}.")
     return " ".join(found)

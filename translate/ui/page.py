@@ -72,7 +72,6 @@ CSS = """
 .block.folders [data-testid="block-label"] { position: static; max-width: calc(100% - 72px); }
 .prose table { display: block; overflow-x: auto; }
 .prose :is(th, td) { min-width: 72px; overflow-wrap: normal; word-break: normal; }
-@media (max-width: 800px) { #playground-row > .column:last-child { order: -1; } }
 .form, .gr-group, .styler { gap: 14px !important; background: transparent !important; border: 0 !important; }
 .styler button.lg { border: 1px solid var(--button-secondary-border-color);
   border-radius: var(--button-large-radius); }

@@ -63,18 +63,19 @@ def tab(studio: Studio, here: gr.Tab) -> None:
         elem_id="playground-head",
     )
     with gr.Row(equal_height=False, elem_id="playground-row"):
-        with gr.Column(min_width=320):
+        with gr.Column(min_width=320, elem_id="playground-first"):
             preset = gr.Radio(
                 list(PRESETS), value=first, label=W.playground.what_to_see, elem_id="playground-preset"
             )
             why = gr.Markdown(explanation, elem_id="playground-why")
             with gr.Row():
                 play = gr.Button(
-                    W.playground.play, variant="primary", elem_id="playground-play", min_width=80
+                    W.playground.play, variant="primary", elem_id="playground-play", min_width=60
                 )
-                pause = gr.Button(W.common.pause, elem_id="playground-pause", min_width=80)
-                step = gr.Button(W.playground.step, elem_id="playground-step", min_width=80)
-                reset = gr.Button(W.playground.reset, elem_id="playground-reset", min_width=80)
+                pause = gr.Button(W.common.pause, elem_id="playground-pause", min_width=60)
+                step = gr.Button(W.playground.step, elem_id="playground-step", min_width=60)
+                reset = gr.Button(W.playground.reset, elem_id="playground-reset", min_width=60)
+        with gr.Column(min_width=320, elem_id="playground-rules"):
             pace = gr.Radio(list(PACES), value=FAST, label=W.playground.pace, elem_id="playground-pace")
             view = gr.Radio(
                 list(VIEWS), value=VIEWS[0], label=W.playground.surface, elem_id="playground-view"
@@ -116,7 +117,7 @@ def tab(studio: Studio, here: gr.Tab) -> None:
             network = gr.Dropdown(
                 list(NETWORKS), value=start.network, label=W.playground.networks, elem_id="playground-network"
             )
-        with gr.Column(min_width=320):
+        with gr.Column(min_width=320, elem_id="playground-board"):
             board = gr.HTML("", elem_id="playground", html_template="<div></div>", js_on_load=BOARD)
             message = line("playground-message")
     controls = [data, game, penalty, strength, k, unroll, rate_g, rate_d, momentum, network]

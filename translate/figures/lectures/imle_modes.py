@@ -20,7 +20,7 @@ def draw(work: Work) -> Drawn:
     data = datasets.load("points", "ring", size=8)
     same = dict(data="ring", steps=steps, seed=work.seed, latent=2)
     lessons = {
-        "GAN": Lesson.of("gan", data, batch_size=128, **METZ | same),
+        "GAN": Lesson.of("gan", data, **METZ | same),
         "IMLE": Lesson.of("imle", data, batch_size=128, channels=128, candidates=1, refresh=1, **same),
     }
     figure, panels = sheet(6, wide=1.8, high=2.0)

@@ -66,7 +66,7 @@ window.playground = element => {
       line.fillText(label, 4 + 170 * number, 14);
       const values = history.map(one => one[name]).filter(v => v != null && isFinite(v));
       if (values.length < 2) return;
-      const low = Math.min(...values), high = Math.max(...values), tall = high - low || 1;
+      const low = Math.min(...values), high = Math.max(...values), tall = Math.max(high - low, 0.1 * Math.abs(high), 1e-9);  // what hardly changes looks flat
       line.beginPath();
       values.forEach((v, i) => line.lineTo(i / (values.length - 1) * 556 + 2, 104 - (v - low) / tall * 80));
       line.stroke();
