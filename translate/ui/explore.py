@@ -328,7 +328,8 @@ def tab(studio: Studio, here: gr.Tab) -> None:
 
     def subjects(name, chosen):
         known = [(title(entry), entry.name) for entry in (*shelf.samplers(), *shelf.drawers())]
-        return gr.update(choices=known, value=chosen if chosen in dict(known).values() else name)
+        value = chosen if chosen in dict(known).values() else name
+        return {subject: gr.update(choices=known, value=value)}
 
     def another(request: gr.Request, name):
         return existing(shelf, name, request.session_hash or "")
