@@ -49,7 +49,7 @@ class Settings:
     """What is measured."""
 
     presets: tuple[str, ...] = tuple(PRESETS)
-    turns: tuple[int, ...] = (100, 300, 600, 1000, 1500)
+    turns: tuple[int, ...] = (300, 600, 900, 1500)
     """of G, at which is looked"""
     seeds: tuple[int, ...] = (0, 1)
     widths: tuple[int, ...] = (1280, 390)

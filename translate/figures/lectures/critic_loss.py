@@ -1,8 +1,8 @@
-"""A critic's loss falls as samples get better; the losses of the standard game say nothing about them.
+"""A critic's loss falls as samples get better; those of the standard game do not.
 
 Arjovsky et al. 2017 (arXiv 1701.07875), figures 3 and 4, on digits: the games of `without_batch_norm` by one
-step size. Numbers: rank correlations over the training of losses with the distance of samples to the data.
-The critic's estimate is minus the loss that it descends.
+step size. Numbers: rank correlations over the training of losses with the distance of samples to the data, in
+the features of a reader of digits. The critic's estimate is minus the loss that it descends.
 """
 
 from translate.figures.lecture import Drawn, Work
@@ -22,10 +22,11 @@ def draw(work: Work) -> Drawn:
         for (label, values), colour in zip(losses.items(), (DATA, MADE), strict=False):
             panel.plot(at, values, color=colour, label=label)
             numbers[f"rank correlation with the distance, {name}, {label}"] = spearman(values, apart)
-        panel.set_ylim(0, None)
+        panel.set_ylim(0, 1.5 * max(sum(losses.values(), [])))  # room for the legend
         beside = panel.twinx()
         beside.plot(at, apart, color=RED, ls="--", label="distance of samples (right)")
-        beside.set_ylim(0, None)
+        low, high = min(apart), max(apart)
+        beside.set_ylim(low - 0.2 * (high - low), low + 1.6 * (high - low))
         beside.tick_params(labelsize=7)
         beside.spines["top"].set_visible(False)
         lines = [*panel.get_lines(), *beside.get_lines()]
