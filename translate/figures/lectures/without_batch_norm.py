@@ -1,13 +1,13 @@
-"""Without batch norm, by published step sizes, the standard game learns no digits; the Wasserstein game does.
+"""Without batch norm, by DCGAN's step size, the standard game draws blots; the Wasserstein game, digits.
 
 Arjovsky et al. 2017 (arXiv 1701.07875), figure 6, on digits: G's convolutions are all as wide, neither of the
 networks has a norm, D is DCGAN's. The Wasserstein game has the gradient penalty (Gulrajani et al. 2017, arXiv
-1704.00028), five updates of D for each turn of G, 300 of D alone before the
-first, and ten times the published step size of 1e-4, as turns are few here. The standard game has DCGAN's
-step size, 2e-4, or the same as the other's. Numbers: how far samples are from the data, the Wasserstein
-distance of 200 to 200 in the features of a reader of digits, by the best assignment; how much samples differ,
-as a share of how much the data do (deviation of pixels over pictures); and how many of the ten digits have a
-quarter of their share of the samples, as the reader reads them: it names whatever it sees.
+1704.00028), five updates of D for each turn of G, 300 of D alone before the first, and ten times the
+published step size of 1e-4, as turns are few here. The standard game has DCGAN's step size, 2e-4, or the same
+as the other's. Numbers: how far samples are from the data, the Wasserstein distance of 200 to 200 in the
+features of a reader of digits, by the best assignment; how much samples differ, as a share of how much the
+data do (deviation of pixels over pictures); and how many of the ten digits have a quarter of their share of
+the samples, as the reader reads them: it names whatever it sees.
 """
 
 from dataclasses import dataclass
