@@ -17,7 +17,11 @@ CASES: dict[str, tuple[str, dict]] = {
     "CUT, 256 px, batch 1": ("cut", {}),
     "SRGAN, x4, batch 16, pixels for VGG": ("srgan", dict(content="pixels", pretrain_steps=0)),
     "DF-GAN, 64 px, batch 24": ("df_gan", dict(size=64, batch_size=24, text_steps=0)),
-    "DiT, 64 px, batch 32": ("dit", dict(size=64, batch_size=32, text_steps=0)),
+    "DiT, its autoencoder, 64 px, batch 32": ("dit", dict(size=64, batch_size=32, text_steps=0)),
+    "DiT, its flow, 64 px, batch 32": (
+        "dit",
+        dict(size=64, batch_size=32, text_steps=0, autoencoder_steps=0),
+    ),
     "VAE, 64 px, batch 100": ("vae", {}),
     "VAE 784-400-20, batch 128": (
         "vae",
