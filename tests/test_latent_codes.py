@@ -40,6 +40,13 @@ def test_glo_keeps_its_codes_in_the_ball_and_moves_those_of_the_batch():
     torch.testing.assert_close(task.projected(z), torch.tensor([[0.6, 0.8], [0.3, 0.4]]))
 
 
+def test_glo_by_squares_alone():
+    x, y = torch.randn(2, 3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    squares = made(glo.GLO, distance="squares").distance(x, y)
+    torch.testing.assert_close(squares, (x - y).square().mean())
+    torch.testing.assert_close(made(glo.GLO).distance(x, y), squares + glo.laplacian(x, y))
+
+
 def test_glo_begins_at_principal_components():
     """Of twelve pictures: eight orthogonal directions that hold what the best eight do."""
     task, given = made(glo.GLO), batch(12)

@@ -5,11 +5,12 @@
 
 with means over pixels: a level has 2^{-2j} of the pixels, so that the mean of each is the paper's weight.
 Every picture has a code of its own, learned with G; no encoder, no game. Codes are projected to the unit
-ball before they are used. `--distance efficientnet` compares features of a network that knows photographs
-instead (Hoshen & Malik 2019 do so with VGG). Random points of the ball need not be pictures: GLO is
-sufficient, not compact (GLANN mends it). A code begins at its picture's principal components, made 1 long;
-codes that begin anywhere, as GLANN's, need many epochs. Deviations: R, those components, are of the first
-batch alone; Adam for both, as in GLANN, where the paper has SGD at 1 (G) and 10 (z).
+ball before they are used. `--distance squares` leaves the pyramid out (the paper has both), `efficientnet`
+compares features of a network that knows photographs instead (Hoshen & Malik 2019 do so with VGG). Random
+points of the ball need not be pictures: GLO is sufficient, not compact (GLANN mends it). A code begins at its
+picture's principal components, made 1 long; codes that begin anywhere, as GLANN's, need many epochs.
+Deviations: R, those components, are of the first batch alone; Adam for both, as in GLANN, where the paper has
+SGD at 1 (G) and 10 (z).
 """
 
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Config(Images, RunConfig):
     size: int = 64  # 4, 5, 6 or 7 times a power of two
     latent: int = 64  # dimensions of z; GLANN's. GLO's paper has up to 512
     channels: int = 64  # width of G beside the picture
-    distance: Literal["laplacian", "efficientnet"] = "laplacian"  # l, beside the squared error
+    distance: Literal["laplacian", "squares", "efficientnet"] = "laplacian"  # l, beside the squared error
     rate_z: float = 1e-2  # Adam's step size of the codes, GLANN's
     learning_rate: float = 1e-3  # GLANN's
     batch_size: int = 128
@@ -115,8 +116,10 @@ class GLO(Task):
         self.known[index] = True
 
     def distance(self, made: Tensor, real: Tensor) -> Tensor:
-        perceived = self.content or laplacian
-        return F.mse_loss(made, real) + perceived(made, real)
+        squares = F.mse_loss(made, real)
+        if self.config.distance == "squares":
+            return squares
+        return squares + (self.content or laplacian)(made, real)
 
     def step(self, batch: dict, t: int, update) -> dict[str, Tensor]:
         x, index = batch["image"], batch["index"]
