@@ -204,6 +204,9 @@ def test_draw_and_see(page):
     first = result(page, (512, 512))
     ink = "c => c.getContext('2d').getImageData(0, 0, 1000, 1000).data.filter(v => v < 128).length"
     assert page.locator("#canvas canvas").evaluate(ink) > 1000
+    page.set_viewport_size({"width": 390, "height": 844})  # a telephone shows board and result together
+    page.locator("#canvas canvas").evaluate("board => board.scrollIntoView({block: 'end'})")
+    assert page.locator("#translate-result .stage").evaluate("s => s.getBoundingClientRect().top") >= 0
     page.locator("#canvas").get_by_text("Undo").click()
     page.get_by_text("Draw something first.").wait_for()
     assert page.locator("#canvas canvas").evaluate(ink) == 0 and first
