@@ -272,22 +272,31 @@ class Gate:
 
 
 async def failed(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Exception | None:
-    """Asks `app`; returns why it failed where nothing was sent yet, raises it where something was."""
+    """Asks `app`; returns why it failed where nothing was sent yet, raises it where something was.
+
+    The head of an answer waits for its first part: a file may be gone between the two.
+    """
     begun = fallen = False
+    head: list[Message] = []
 
     async def sending(message: Message) -> None:
         nonlocal begun, fallen
         fallen |= message.get("status", 200) == 500
-        if not fallen:
-            begun = True
-            await send(message)
+        if fallen:
+            return
+        if message["type"] == "http.response.start":
+            return head.append(message)
+        begun = True
+        while head:
+            await send(head.pop())
+        await send(message)
 
     try:
         await app(scope, receive, sending)
     except Exception as failure:
-        if begun:
+        if begun and "Content-Length" not in str(failure):  # else a file was replaced while it was sent
             raise
-        return failure
+        return None if begun else failure
     return RuntimeError(500) if fallen else None
 
 
