@@ -1,7 +1,7 @@
 """What the doctor costs: `python -m benchmarks.doctor`, in CPU time, beside a step of the training.
 
-Of 100 updates: four checks, one check with samples, and what hearing the game adds to each. CPU time, the
-least of several, so that a busy machine changes little.
+Checks, checks with samples, which are more frequent in the beginning, and what hearing the game adds to each
+update. CPU time, the least of several, so that a busy machine changes little.
 """
 
 import dataclasses
@@ -37,11 +37,13 @@ def least(call: Callable[[], object], times: int) -> float:
 
 
 def measure(method: str, given: dict, rounds: int) -> dict[str, float]:
-    """CPU seconds of a step, of hearing in it, of a check, of one with samples; and the share of all."""
+    """CPU seconds of a step, of hearing in it, of a check, of one with samples; and the shares of all, later
+    and in the beginning, when there are more looks.
+    """
     import torch
 
     import datasets
-    from translate.doctor import Doctor
+    from translate.doctor import BEGINNING, EARLY, EVERY, SAMPLE, Doctor
     from translate.task import DataInfo, find
     from translate.training.stream import Stream
     from translate.training.update import Update
@@ -67,10 +69,13 @@ def measure(method: str, given: dict, rounds: int) -> dict[str, float]:
     games = len(doctor.ear.ranks) if doctor.ear else 0  # CycleGAN has two
     found = {"step": least(step, rounds), "hearing": games * heard(doctor.ear, config.batch_size)}
     logged = {k: float(v) for k, v in logs.items()}, {k: float(v) for k, v in update.norms.items()}
-    for name, t in (("check", 20), ("samples", 100)):
+    for name, t in (("check", EVERY), ("samples", BEGINNING + SAMPLE)):
         found[name] = least(lambda t=t: doctor.visit(t, *logged, task), 3)
-    spent = 4 * found["check"] + found["samples"] + 100 * found["hearing"]
-    return found | {"share": spent / (100 * found["step"])}
+    for name, updates, looks in (("share", SAMPLE, 1), ("begun", BEGINNING, BEGINNING // EARLY)):
+        checks = updates // EVERY - looks
+        spent = checks * found["check"] + looks * found["samples"] + updates * found["hearing"]
+        found[name] = spent / (updates * found["step"])
+    return found
 
 
 def heard(ear, batch_size: int) -> float:
@@ -99,15 +104,14 @@ def main(settings: Settings) -> None:
 
     torch.set_num_threads(1)
     print(
-        "| | step, ms | hearing, ms | a check, ms | one with samples, ms | of the training |\n"
-        + "|---" * 6
-        + "|"
+        "| | step, ms | hearing, ms | a check, ms | one with samples, ms "
+        "| of the training | of its beginning |\n" + "|---" * 7 + "|"
     )
     for name, (method, given) in CASES.items():
         if not settings.cases or name.startswith(settings.cases):
             row = measure(method, given, settings.rounds)
             cells = " | ".join(f"{1000 * row[key]:.1f}" for key in ("step", "hearing", "check", "samples"))
-            print(f"| {name} | {cells} | {row['share']:.2%} |", flush=True)
+            print(f"| {name} | {cells} | {row['share']:.2%} | {row['begun']:.2%} |", flush=True)
 
 
 if __name__ == "__main__":
