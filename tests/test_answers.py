@@ -37,7 +37,7 @@ def test_a_browsers_stream_ends_when_nothing_more_is_asked(monkeypatch):
 
 
 def answered(*messages):
-    """What `failed` makes of an app that sends these and fails with the last, and what reached the browser."""
+    """What `failed` makes of an app that sends these and fails with the last; what reached the browser."""
     from translate.ui.gate import failed
 
     sent = []
