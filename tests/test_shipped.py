@@ -31,7 +31,7 @@ def named(entry):
 def test_two_translators_are_shipped_and_all_weights_are_small():
     assert {"sketch-to-emoji", "emoji-noto-twemoji"} <= {entry.name for entry in SHIPPED}
     sizes = [path.stat().st_size for path in (HERE / "pretrained").rglob("*.safetensors")]
-    assert max(sizes) <= 30 * 2**20 and sum(sizes) <= 140 * 2**20
+    assert max(sizes) <= 20e6 and sum(sizes) <= 140e6
 
 
 @pytest.mark.parametrize("entry", SHIPPED, ids=named)
@@ -46,9 +46,8 @@ def test_a_shipped_folder_is_complete(entry):
         assert entry.facts["bf16_psnr"] > 30 and entry.examples
     if entry in DRAWERS:
         assert len(entry.facts["info"]["captions"]) >= 3, "captions to try"
-    if entry in SAMPLERS:  # InfoGAN's D comes along: it reads codes
-        most = 8 if entry.facts["task"] == "infogan" else 4
-        assert (entry.folder / "weights.safetensors").stat().st_size < most * 2**20
+    if entry.name in ("digits-vae", "digits-gan", "digits-glann", "digits-cgan"):
+        assert (entry.folder / "weights.safetensors").stat().st_size < 4e6
     for heading in ("## Data and terms", "## Scores", "## What it cannot do"):
         assert heading in entry.card
     assert "Not yet written" not in entry.card and 20 < len(entry.description) < 200
@@ -100,22 +99,16 @@ def test_a_shipped_sampler_draws_many_different_pictures(entry):
         assert (rebuilt - made).square().mean() < 0.2 * apart.mean()
 
 
-def test_the_digit_that_is_asked_for_is_drawn():
-    pipeline = Pipeline.from_pretrained("digits-cgan")
+@pytest.mark.parametrize(("model", "digits"), [("digits-cgan", "07"), ("digits-infogan", "036")])
+def test_the_digit_that_is_asked_for_is_drawn(model, digits):
+    """InfoGAN's code found sevens and nines alike; of the others, what G draws of a code Q reads as it."""
+    pipeline = Pipeline.from_pretrained(model)
     reader = readers.load(HERE / "pretrained" / "readers" / "lenet-mnist.safetensors")
-    for digit in "07":
+    for digit in digits:
         made = torch.cat([p.tensor.float() for p in pipeline.sample(20, seed=2, label=digit)])
         assert reader.share(made, "class", digit) >= 0.9
-
-
-def test_codes_found_without_labels_are_digits():
-    """Sevens and nines share theirs; what G draws of a code, Q reads as it."""
-    pipeline = Pipeline.from_pretrained("digits-infogan")
-    reader = readers.load(HERE / "pretrained" / "readers" / "lenet-mnist.safetensors")
-    for code in "036":
-        made = torch.cat([p.tensor.float() for p in pipeline.sample(20, seed=2, label=code)])
-        assert reader.share(made, "class", code) >= 0.9
-        assert (pipeline.task.classify(made).argmax(1) == int(code)).float().mean() >= 0.9
+        if hasattr(pipeline.task, "classify"):
+            assert (pipeline.task.classify(made).argmax(1) == int(digit)).float().mean() >= 0.9
 
 
 def test_outlines_are_coloured_within_their_lines():
