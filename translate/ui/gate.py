@@ -294,7 +294,7 @@ async def failed(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Ex
     try:
         await app(scope, receive, sending)
     except Exception as failure:
-        if begun and "Content-Length" not in str(failure):  # else a file was replaced while it was sent
+        if begun and "content-length" not in str(failure).lower():  # a file was replaced meanwhile
             raise
         return None if begun else failure
     return RuntimeError(500) if fallen else None
