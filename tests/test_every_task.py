@@ -22,6 +22,7 @@ from translate.training.loop import Update
 from translate.training.observers import preview_batch
 
 ROOT = Path(__file__).resolve().parent.parent
+OURS = tuple(f"{ROOT / name}/" for name in ("translate", "models", "datasets", "tests"))
 every_task = pytest.mark.parametrize("name", names())
 
 
@@ -63,7 +64,8 @@ class Reads(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if function._overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero):
-            ours = [frame for frame in traceback.extract_stack()[:-1] if f"{ROOT}/" in frame.filename]
+            frames = traceback.extract_stack()[:-1]  # a virtual environment in the checkout is not ours
+            ours = [frame for frame in frames if frame.filename.startswith(OURS)]
             if not any(word in ours[-1].line for word in self.allowed):
                 self.lines.append(f"{Path(ours[-1].filename).name}:{ours[-1].lineno} {ours[-1].line}")
         return function(*args, **(kwargs or {}))
