@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import datasets
+from models.common.features import Convolution
 from tests.conftest import World, build
 from tests.test_every_task import birds
 from tests.test_pipeline import model
@@ -223,6 +224,9 @@ def test_a_step_through_networks_outside_the_task_is_followed():
     task.pairing.updates += 1
     layers = calls.of_step(task, preview_batch(drawn, 2), 4)
     assert len(layers) > 20 and task.D.network.open()._conv_stem.weight.any()
+    foreign = [layer.module for layer in layers if layer.module not in set(task.modules())]
+    assert sum(isinstance(module, Convolution) for module in foreign) > 20, "most of such a step"
+    assert all(type(p.data) is torch.Tensor for module in foreign for p in module.parameters())
 
 
 def test_the_page_says_how_a_model_that_was_used_runs(tmp_path):

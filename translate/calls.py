@@ -35,25 +35,31 @@ def estimate(module: nn.Module, given: int, made: int) -> tuple[float, float]:
     weight = getattr(module, "weight", None)
     weights = 4 * sum(p.numel() for p in module.parameters()) / BYTES
     moved = 4 * (given + made) / BYTES + weights
-    if isinstance(module, nn.modules.conv._ConvNd):
-        places = given if module.transposed else made
-        return 2 * places * weight[0].numel() / FLOPS + moved, weights
     if isinstance(module, nn.Linear):
         return 2 * made * module.in_features / FLOPS + moved, weights
+    if isinstance(weight, Tensor) and weight.dim() > 2:  # a convolution, torch's or another
+        places = given if getattr(module, "transposed", False) else made
+        return 2 * places * weight[0].numel() / FLOPS + moved, weights
     return moved, weights
 
 
 def recorded(network: nn.Module, run: Callable[[], object], owner: nn.Module | None = None) -> list[Layer]:
-    """The layers that `run()`, which is to give it pictures in channels_last, calls in `network`, alike ones
-    once. owner: whose modules of the same names they stand for; default `network` itself.
+    """The layers that `run()`, which is to give it pictures in channels_last, calls, alike ones once.
+
+    Those of `network`, and of networks it uses but does not own, as a projected discriminator does EfficientNet.
+    owner: whose modules of the same names stand for those of `network`; default `network` itself.
     """
     found: dict[str, Layer] = {}
     owners = dict((owner or network).named_modules())
+    names = {module: name for name, module in network.named_modules()}
 
-    def note(name: str, module: nn.Module, given: tuple, made: object) -> None:
+    def note(module: nn.Module, given: tuple, made: object) -> None:
+        if next(module.children(), None) is not None:
+            return
         if not (len(given) == 1 and isinstance(given[0], Tensor) and given[0].is_floating_point()):
             return
-        if not isinstance(made, Tensor) or name not in owners:
+        mine = owners.get(names[module]) if module in names else module
+        if not isinstance(made, Tensor) or mine is None:
             return
         shape = tuple(given[0].shape)
         widths = [tuple(p.shape) for p in module.parameters()]
@@ -62,18 +68,13 @@ def recorded(network: nn.Module, run: Callable[[], object], owner: nn.Module | N
         if key in found:
             found[key].count += 1
         else:
-            found[key] = Layer(owners[name], shape, *estimate(module, given[0].numel(), made.numel()), last)
+            found[key] = Layer(mine, shape, *estimate(module, given[0].numel(), made.numel()), last)
 
-    hooks = []
-    for name, module in network.named_modules():
-        if next(module.children(), None) is None:
-            hook = lambda m, given, made, name=name: note(name, m, given, made)  # noqa: E731
-            hooks.append(module.register_forward_hook(hook))
+    hook = nn.modules.module.register_module_forward_hook(note)
     try:
         run()
     finally:
-        for hook in hooks:
-            hook.remove()
+        hook.remove()
     return sorted(found.values(), key=lambda layer: -layer.work * layer.count)
 
 
