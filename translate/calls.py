@@ -46,7 +46,7 @@ def estimate(module: nn.Module, given: int, made: int) -> tuple[float, float]:
 def recorded(network: nn.Module, run: Callable[[], object], owner: nn.Module | None = None) -> list[Layer]:
     """The layers that `run()`, which is to give it pictures in channels_last, calls, alike ones once.
 
-    Those of `network`, and of networks it uses but does not own, as a projected discriminator does EfficientNet.
+    Those of `network`, and of networks it uses but does not own, as a projected discriminator EfficientNet.
     owner: whose modules of the same names stand for those of `network`; default `network` itself.
     """
     found: dict[str, Layer] = {}
